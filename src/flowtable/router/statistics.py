@@ -1,0 +1,69 @@
+"""What the box counted: packets at every station of the figure, and every reason by its name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flowtable.flows.refusal import Refusal
+    from flowtable.flows.teardown import Teardown
+    from flowtable.packet.drop import Drop
+    from flowtable.packet.miss import Miss
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Counts of one run.
+
+    A packet is counted at a station when it arrives there. Fragments are packets of their own
+    up to ``prerouting``, where conntrack defragmentation makes one packet of them.
+
+    Attributes:
+        ingress: frames received on a device of the box.
+        flowtable: frames looked up in a flowtable (once for each flowtable on their device).
+        bypass: frames that took the fast path from ingress to the output device.
+        prerouting: packets that entered the classic path.
+        routing: packets that reached the routing decision.
+        input: packets for the box itself.
+        delivered: packets that a service of the box, or the box's own stack, took.
+        output: packets the box made itself.
+        forward: packets routed through.
+        forward_transport: those of ``forward`` that were TCP or UDP.
+        bypass_transport: those of ``bypass`` that were TCP or UDP.
+        postrouting: packets on their way out by the classic path.
+        egress: frames handed to a device, by either path.
+        transmit: frames that left the box.
+        offloaded: flows that ``flow add`` put into a flowtable.
+        misses: why a frame looked up in a flowtable went up the classic path.
+        refusals: why ``flow add`` did not add, counted each time a packet asked.
+        drops: why packets ended in the box.
+        teardowns: why flow entries ended.
+    """
+
+    ingress: int = 0
+    flowtable: int = 0
+    bypass: int = 0
+    prerouting: int = 0
+    routing: int = 0
+    input: int = 0
+    delivered: int = 0
+    output: int = 0
+    forward: int = 0
+    forward_transport: int = 0
+    bypass_transport: int = 0
+    postrouting: int = 0
+    egress: int = 0
+    transmit: int = 0
+    offloaded: int = 0
+    misses: Counter[Miss] = field(default_factory=Counter)
+    refusals: Counter[Refusal] = field(default_factory=Counter)
+    drops: Counter[Drop] = field(default_factory=Counter)
+    teardowns: Counter[Teardown] = field(default_factory=Counter)
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of the forwarded TCP and UDP packets that took the fast path, 0.0 to 1.0."""
+        forwarded = self.forward_transport + self.bypass_transport
+        return self.bypass_transport / forwarded if forwarded else 0.0
