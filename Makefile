@@ -1,0 +1,41 @@
+# `make demo` shows the main job, `make test` runs the tests; each sets up what it needs from nothing.
+PYTHON ?= python3
+BIN    := .venv/bin
+RUN    := .venv/.run
+DEV    := .venv/.dev
+EXAMPLE := examples/home-router
+
+.PHONY: demo test lint fuzz bench clean
+
+demo: $(RUN)
+	$(BIN)/flowtable run $(EXAMPLE)/ruleset.nft --box $(EXAMPLE)/box.yaml $(EXAMPLE)/input.pcapng \
+	    --out build/demo.pcapng --conntrack -
+
+test: $(DEV)
+	tools/debian-packages
+	$(BIN)/pytest -q
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fuzz: $(DEV)
+	$(BIN)/python tools/fuzz
+
+bench: $(DEV)
+	$(BIN)/python tools/bench
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(RUN): pyproject.toml tools/venv
+	PYTHON=$(PYTHON) tools/venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	mkdir -p build
+	touch $@
+
+$(DEV): pyproject.toml $(RUN)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	touch $@
