@@ -1,0 +1,94 @@
+"""Egress: the packet is cut to the way out, gets its link-layer header and leaves.
+
+Ref: net/ipv4/ip_output.c:ip_finish_output, net/ipv6/ip6_output.c:ip6_finish_output,
+net/core/dev.c:__dev_queue_xmit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flowtable.packet.drop import Drop
+from flowtable.packet.packet import IPV4, IPV6, Packet
+from flowtable.router import fragment
+from flowtable.ruleset.hook import Hook
+from flowtable.ruleset.verdict import Verdict
+
+if TYPE_CHECKING:
+    from flowtable.router.box import Box
+    from flowtable.topology.device import Device
+
+_ACCEPT: Final = int(Verdict.ACCEPT)
+_EGRESS: Final = int(Hook.EGRESS)
+_ETHERNET: Final = 14
+_BROADCAST_MAC: Final = b"\xff" * 6
+_ETHERTYPE: Final = {IPV4: b"\x08\x00", IPV6: b"\x86\xdd"}
+_FAMILY: Final = {ethertype: family for family, ethertype in _ETHERTYPE.items()}
+
+
+def ipv4(box: Box, packet: Packet) -> None:
+    """Send a routed IPv4 packet, in fragments where it must be."""
+    route = packet.dst
+    assert route is not None
+    mtu = route.path_mtu
+    if len(packet.data) > mtu or packet.frag_max_size:
+        for piece in fragment.ipv4(box, packet, mtu):
+            neighbour_output(box, piece)
+    else:
+        neighbour_output(box, packet)
+
+
+def ipv6(box: Box, packet: Packet) -> None:
+    """Send a routed IPv6 packet; one that arrived in fragments leaves in fragments."""
+    route = packet.dst
+    assert route is not None
+    mtu = route.path_mtu
+    size = len(packet.data)
+    if size > mtu or (packet.frag_max_size and size > packet.frag_max_size):
+        for piece in fragment.ipv6(box, packet, mtu):
+            neighbour_output(box, piece)
+    else:
+        neighbour_output(box, packet)
+
+
+def neighbour_output(box: Box, packet: Packet) -> None:
+    """Give a packet the MAC address of its next hop; it waits while that is being resolved.
+
+    Ref: net/ipv4/ip_output.c:ip_finish_output2, net/ipv6/ip6_output.c:ip6_finish_output2.
+    """
+    device = packet.oif
+    route = packet.dst
+    assert device is not None and route is not None
+    data = packet.data
+    if packet.family == IPV4:
+        next_hop = route.gateway or bytes(data[16:20])
+    else:
+        next_hop = route.gateway or bytes(data[24:40])
+    if device.loopback:
+        box.loop_back(packet)
+        return
+    mac = _group_mac(route, next_hop) or box.neighbours.resolve(packet, device, next_hop, box.now)
+    if mac is not None:
+        transmit(box, device, mac + device.mac + _ETHERTYPE[packet.family] + data)
+
+
+def transmit(box: Box, device: Device, frame: bytes) -> None:
+    """Hand a complete frame to its device, past the egress chains of that device."""
+    statistics = box.statistics
+    statistics.egress += 1
+    if not device.up:
+        statistics.drops[Drop.DEVICE_DOWN] += 1
+        return
+    for chain in box.egress_hooks[device.index]:
+        packet = Packet(
+            bytearray(frame[_ETHERNET:]), _FAMILY.get(frame[12:14], 0), link=frame[:_ETHERNET], time=box.now
+        )
+        packet.oif = device
+        packet.hook = _EGRESS
+        verdict = chain(packet)
+        if verdict != _ACCEPT:
+            box.ended(packet, verdict)
+            return
+        frame = packet.link + packet.data
+    statistics.transmit += 1
+    box.transmit(device, frame, box.now)

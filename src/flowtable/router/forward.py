@@ -1,0 +1,120 @@
+"""Forward: what is routed through loses one TTL, must fit the way out, and meets the rules.
+
+Ref: net/ipv4/ip_forward.c:ip_forward, net/ipv6/ip6_output.c:ip6_forward.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flowtable.packet.drop import Drop
+from flowtable.packet.packet import TCP, UDP, PacketType
+from flowtable.router import postrouting
+from flowtable.router.hooks import run
+from flowtable.ruleset.hook import Hook
+from flowtable.ruleset.verdict import Verdict
+
+if TYPE_CHECKING:
+    from flowtable.packet.packet import Packet
+    from flowtable.router.box import Box
+    from flowtable.topology.route import Route
+
+_ACCEPT: Final = int(Verdict.ACCEPT)
+_FORWARD: Final = int(Hook.FORWARD)
+_HOST: Final = int(PacketType.HOST)
+
+ICMP_DEST_UNREACH: Final = 3
+ICMP_FRAG_NEEDED: Final = 4
+ICMP_TIME_EXCEEDED: Final = 11
+
+ICMPV6_DEST_UNREACH: Final = 1
+ICMPV6_NOT_NEIGHBOUR: Final = 2
+ICMPV6_PKT_TOOBIG: Final = 2
+ICMPV6_TIME_EXCEED: Final = 3
+
+
+def ipv4(box: Box, packet: Packet, route: Route, *, redirect: bool) -> None:
+    """Forward an IPv4 packet along ``route``; ``redirect`` tells its sender of a shorter way."""
+    statistics = box.statistics
+    statistics.forward += 1
+    if packet.l4proto == TCP or packet.l4proto == UDP:
+        statistics.forward_transport += 1
+    data = packet.data
+    if packet.pkttype != _HOST:
+        statistics.drops[Drop.NOT_FORWARDABLE] += 1
+        return
+    if data[8] <= 1:
+        box.icmp_error(packet, ICMP_TIME_EXCEEDED, 0)
+        statistics.drops[Drop.TTL_EXPIRED] += 1
+        return
+    mtu = box.path_mtu(route)
+    # Fragments that carried the don't-fragment bit and did not fit arrive here made whole
+    # (frag_df with frag_max_size): they are judged by the size they had.
+    if data[6] & 0x40 and len(data) > mtu and (packet.frag_max_size == 0 or packet.frag_max_size > mtu):
+        box.icmp_error(packet, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu)
+        statistics.drops[Drop.TOO_BIG] += 1
+        return
+
+    check = (data[10] << 8 | data[11]) + 0x0100
+    check += check >= 0xFFFF
+    data[10] = check >> 8 & 0xFF
+    data[11] = check & 0xFF
+    data[8] -= 1
+
+    if redirect:
+        box.redirect4(packet)
+    packet.hook = _FORWARD
+    verdict = run(box.ipv4.forward, packet)
+    if verdict == _ACCEPT:
+        postrouting.ipv4(box, packet)
+    else:
+        box.ended(packet, verdict)
+
+
+def ipv6(box: Box, packet: Packet, route: Route) -> None:
+    """Forward an IPv6 packet along ``route``."""
+    statistics = box.statistics
+    statistics.forward += 1
+    if packet.l4proto == TCP or packet.l4proto == UDP:
+        statistics.forward_transport += 1
+    data = packet.data
+    if not box.topology.sysctls.ipv6_forwarding:
+        statistics.drops[Drop.NOT_FORWARDING] += 1
+        return
+    if packet.pkttype != _HOST:
+        statistics.drops[Drop.NOT_FORWARDABLE] += 1
+        return
+    if data[7] <= 1:
+        box.icmpv6_error(packet, ICMPV6_TIME_EXCEED, 0)
+        statistics.drops[Drop.TTL_EXPIRED] += 1
+        return
+    if packet.iif is route.device:
+        box.redirect6(packet)
+    elif not _routable_source(data):
+        if data[8] == 0xFE and data[9] & 0xC0 == 0x80:
+            box.icmpv6_error(packet, ICMPV6_DEST_UNREACH, ICMPV6_NOT_NEIGHBOUR)
+        statistics.drops[Drop.NOT_FORWARDABLE] += 1
+        return
+    mtu = box.path_mtu(route)
+    size = packet.frag_max_size or len(data)
+    if len(data) > mtu and size > mtu:
+        box.icmpv6_error(packet, ICMPV6_PKT_TOOBIG, 0, mtu)
+        statistics.drops[Drop.TOO_BIG] += 1
+        return
+    data[7] -= 1
+
+    packet.hook = _FORWARD
+    verdict = run(box.ipv6.forward, packet)
+    if verdict == _ACCEPT:
+        postrouting.ipv6(box, packet)
+    else:
+        box.ended(packet, verdict)
+
+
+def _routable_source(data: bytearray) -> bool:
+    """Whether packets of this IPv6 source may leave their link.
+
+    Ref: net/ipv6/ip6_output.c:ip6_forward; multicast sources were refused on receipt.
+    """
+    link_local = data[8] == 0xFE and data[9] & 0xC0 == 0x80
+    return not link_local and (any(data[8:23]) or data[23] > 1)

@@ -1,0 +1,100 @@
+"""What runs at each hook of the IP path, in the order of the priorities.
+
+Base chains of the ruleset stand between what the box itself registers: defragmentation,
+connection tracking, address translation and confirmation. Connection tracking takes part only
+where the ruleset makes use of it, as in the kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from flowtable.packet.packet import IPV4, IPV6
+from flowtable.ruleset.hook import Hook, Priority
+from flowtable.ruleset.model import ChainType
+from flowtable.ruleset.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowtable.packet.packet import Packet
+    from flowtable.router.box import Box
+
+    Stage = Callable[[Packet], int]
+    Stages = tuple[Stage, ...]
+
+_ACCEPT: Final = int(Verdict.ACCEPT)
+
+
+@dataclass(slots=True, frozen=True)
+class Pipeline:
+    """The stages of one address family at each hook."""
+
+    prerouting: Stages
+    input: Stages
+    forward: Stages
+    output: Stages
+    postrouting: Stages
+
+
+def run(stages: Stages, packet: Packet) -> int:
+    """Hand a packet to the stages of a hook until one does not accept it.
+
+    Ref: net/netfilter/core.c:nf_hook_slow.
+    """
+    for stage in stages:
+        verdict = stage(packet)
+        if verdict != _ACCEPT:
+            return verdict
+    return _ACCEPT
+
+
+def pipeline(box: Box, family: int) -> Pipeline:
+    """The pipeline of a family, ``IPV4`` or ``IPV6``."""
+    return Pipeline(*(_stages(box, family, hook) for hook in _IP_HOOKS))
+
+
+_IP_HOOKS: Final = (Hook.PREROUTING, Hook.INPUT, Hook.FORWARD, Hook.OUTPUT, Hook.POSTROUTING)
+_FIRST_SEEN: Final = (Hook.PREROUTING, Hook.OUTPUT)
+_LAST_SEEN: Final = (Hook.INPUT, Hook.POSTROUTING)
+
+_NAT_PRIORITY: Final = {
+    Hook.PREROUTING: Priority.NAT_DST,
+    Hook.INPUT: Priority.NAT_SRC,
+    Hook.OUTPUT: Priority.NAT_DST,
+    Hook.POSTROUTING: Priority.NAT_SRC,
+}
+"""Ref: net/netfilter/nf_nat_proto.c:nf_nat_ipv4_ops."""
+
+
+def _stages(box: Box, family: int, hook: Hook) -> Stages:
+    chains = box.program.chains(family, hook)
+    stages: list[tuple[int, Stage]] = []
+    if box.program.uses_conntrack(family):
+        if hook in _FIRST_SEEN:
+            reassembly = box.reassembly4 if family == IPV4 else box.reassembly6
+            stages.append((Priority.CONNTRACK_DEFRAG, reassembly))
+            stages.append((Priority.CONNTRACK, partial(box.conntrack.incoming, hook=hook)))
+        if hook in _LAST_SEEN:
+            stages.append((Priority.CONNTRACK_CONFIRM, box.conntrack.confirm))
+    if hook in _NAT_PRIORITY and _translates(box, family):
+        nat_chains = tuple(chain for chain in chains if chain.type is ChainType.NAT)
+        stages.append((_NAT_PRIORITY[hook], partial(box.nat.hook, hook=hook, chains=nat_chains)))
+    stages += ((chain.priority, chain) for chain in chains if chain.type is not ChainType.NAT)
+    stages.sort(key=lambda stage: stage[0])
+    return tuple(stage for _, stage in stages)
+
+
+def _translates(box: Box, family: int) -> bool:
+    """Whether a nat chain of the family exists: the first one registers all four hooks.
+
+    Ref: net/netfilter/nf_nat_core.c:nf_nat_register_fn.
+    """
+    return any(
+        chain.type is ChainType.NAT for hook in _NAT_PRIORITY for chain in box.program.chains(family, hook)
+    )
+
+
+FAMILIES: Final = (IPV4, IPV6)

@@ -1,0 +1,54 @@
+"""Prerouting: the packet's header is checked, it is made whole, tracked and perhaps redirected.
+
+Ref: net/ipv4/ip_input.c:ip_rcv, net/ipv6/ip6_input.c:ipv6_rcv.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flowtable.packet.drop import Drop
+from flowtable.packet.packet import Packet
+from flowtable.packet.parse import parse_ipv4, parse_ipv6
+from flowtable.router import routing
+from flowtable.router.hooks import run
+from flowtable.ruleset.hook import Hook
+from flowtable.ruleset.verdict import Verdict
+
+if TYPE_CHECKING:
+    from flowtable.router.box import Box
+    from flowtable.topology.device import Device
+
+_ACCEPT: Final = int(Verdict.ACCEPT)
+_ETHERNET: Final = 14
+_PREROUTING: Final = int(Hook.PREROUTING)
+
+
+def ipv4(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None:
+    """An IPv4 frame enters the classic path."""
+    box.statistics.prerouting += 1
+    packet = parse_ipv4(frame, _ETHERNET, device, now, pkttype)
+    if type(packet) is Drop:
+        box.statistics.drops[packet] += 1
+        return
+    packet.hook = _PREROUTING
+    verdict = run(box.ipv4.prerouting, packet)
+    if verdict == _ACCEPT:
+        routing.ipv4(box, packet)
+    else:
+        box.ended(packet, verdict)
+
+
+def ipv6(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None:
+    """An IPv6 frame enters the classic path."""
+    box.statistics.prerouting += 1
+    packet = parse_ipv6(frame, _ETHERNET, device, now, pkttype, loopback=device.loopback)
+    if type(packet) is Drop:
+        box.statistics.drops[packet] += 1
+        return
+    packet.hook = _PREROUTING
+    verdict = run(box.ipv6.prerouting, packet)
+    if verdict == _ACCEPT:
+        routing.ipv6(box, packet)
+    else:
+        box.ended(packet, verdict)

@@ -1,0 +1,240 @@
+"""The routing decision: through the box, into it, or nowhere.
+
+A decision depends on the addresses and the device only, so it is kept for the packets that
+follow, until a route, an address or a sysctl changes.
+
+Ref: net/ipv4/route.c:ip_route_input_slow, net/ipv6/route.c:ip6_route_input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+from flowtable.packet.drop import Drop
+from flowtable.router import forward
+from flowtable.router import input as local_input
+from flowtable.topology.route import RouteType
+
+if TYPE_CHECKING:
+    from flowtable.packet.packet import Packet
+    from flowtable.router.box import Box
+    from flowtable.topology.device import Device
+    from flowtable.topology.route import Route
+
+
+class Way(Enum):
+    """Where a decision sends a packet."""
+
+    FORWARD = auto()
+    INPUT = auto()
+    REFUSE = auto()
+
+
+@dataclass(slots=True, frozen=True)
+class Decision:
+    """What to do with packets of one pair of addresses from one device.
+
+    Attributes:
+        way: where they go.
+        route: the route they take, for ``FORWARD`` and ``INPUT``.
+        redirect: forwarded back to the link they came from, so their sender is to be told.
+        drop: why they end here, for ``REFUSE``.
+        error: type and code of the ICMP error that says so to the sender, if one does.
+    """
+
+    way: Way
+    route: Route | None = None
+    redirect: bool = False
+    drop: Drop = Drop.NO_ROUTE
+    error: tuple[int, int] | None = None
+
+
+class Decisions:
+    """Decisions already taken, by addresses and device."""
+
+    __slots__ = ("_by_addresses", "_generation")
+
+    LIMIT: Final = 65536
+    """More are forgotten all at once, so that a scan cannot fill the memory."""
+
+    def __init__(self) -> None:
+        self._by_addresses: dict[tuple[bytes, int], Decision] = {}
+        self._generation = -1
+
+    def get(self, addresses: bytes, device: int, generation: int) -> Decision | None:
+        """The decision for source and destination ``addresses``, None if it must be taken."""
+        if generation != self._generation:
+            self._by_addresses.clear()
+            self._generation = generation
+        return self._by_addresses.get((addresses, device))
+
+    def put(self, addresses: bytes, device: int, decision: Decision) -> None:
+        """Keep a decision."""
+        if len(self._by_addresses) >= self.LIMIT:
+            self._by_addresses.clear()
+        self._by_addresses[addresses, device] = decision
+
+
+_FORWARD: Final = Way.FORWARD
+_INPUT: Final = Way.INPUT
+
+_NET_UNREACHABLE: Final = (3, 0)
+_HOST_UNREACHABLE: Final = (3, 1)
+_FILTERED: Final = (3, 13)
+_NO_ROUTE6: Final = (1, 0)
+_PROHIBITED6: Final = (1, 1)
+
+_MARTIAN: Final = Decision(Way.REFUSE, drop=Drop.MARTIAN_SOURCE)
+_REVERSE_PATH: Final = Decision(Way.REFUSE, drop=Drop.REVERSE_PATH)
+_NOT_FORWARDABLE: Final = Decision(Way.REFUSE, drop=Drop.NOT_FORWARDABLE)
+_NOT_FORWARDING: Final = Decision(Way.REFUSE, drop=Drop.NOT_FORWARDING)
+_NO_ROUTE: Final = Decision(Way.REFUSE, drop=Drop.NO_ROUTE, error=_NET_UNREACHABLE)
+_REFUSED: Final = {
+    RouteType.BLACKHOLE: Decision(Way.REFUSE, drop=Drop.BLACKHOLE),
+    RouteType.UNREACHABLE: Decision(Way.REFUSE, drop=Drop.UNREACHABLE, error=_HOST_UNREACHABLE),
+    RouteType.PROHIBIT: Decision(Way.REFUSE, drop=Drop.PROHIBIT, error=_FILTERED),
+}
+_NO_ROUTE_V6: Final = Decision(Way.REFUSE, drop=Drop.NO_ROUTE, error=_NO_ROUTE6)
+_REFUSED_V6: Final = {
+    RouteType.BLACKHOLE: Decision(Way.REFUSE, drop=Drop.BLACKHOLE),
+    RouteType.UNREACHABLE: Decision(Way.REFUSE, drop=Drop.UNREACHABLE, error=_NO_ROUTE6),
+    RouteType.PROHIBIT: Decision(Way.REFUSE, drop=Drop.PROHIBIT, error=_PROHIBITED6),
+}
+
+
+def ipv4(box: Box, packet: Packet) -> None:
+    """Decide where an IPv4 packet goes, and hand it on."""
+    box.statistics.routing += 1
+    device = packet.iif
+    assert device is not None
+    addresses = bytes(packet.data[12:20])
+    decision = box.decisions4.get(addresses, device.index, box.topology.fib4.generation)
+    if decision is None:
+        decision = _decide_ipv4(box, device, addresses[:4], addresses[4:])
+        box.decisions4.put(addresses, device.index, decision)
+    way = decision.way
+    if way is _FORWARD:
+        route = decision.route
+        assert route is not None
+        packet.dst = route
+        packet.oif = route.device
+        forward.ipv4(box, packet, route, redirect=decision.redirect)
+    elif way is _INPUT:
+        packet.dst = decision.route
+        local_input.ipv4(box, packet)
+    else:
+        if decision.error is not None:
+            box.icmp_error(packet, *decision.error)
+        box.statistics.drops[decision.drop] += 1
+
+
+def ipv6(box: Box, packet: Packet) -> None:
+    """Decide where an IPv6 packet goes, and hand it on."""
+    box.statistics.routing += 1
+    device = packet.iif
+    assert device is not None
+    addresses = bytes(packet.data[8:40])
+    decision = box.decisions6.get(addresses, device.index, box.topology.fib6.generation)
+    if decision is None:
+        decision = _decide_ipv6(box, device, addresses[16:])
+        box.decisions6.put(addresses, device.index, decision)
+    way = decision.way
+    if way is _FORWARD:
+        route = decision.route
+        assert route is not None
+        packet.dst = route
+        packet.oif = route.device
+        forward.ipv6(box, packet, route)
+    elif way is _INPUT:
+        packet.dst = decision.route
+        local_input.ipv6(box, packet)
+    else:
+        if decision.error is not None:
+            box.icmpv6_error(packet, *decision.error)
+        box.statistics.drops[decision.drop] += 1
+
+
+_ANY4: Final = bytes(4)
+_BROADCAST4: Final = b"\xff" * 4
+_ALL_HOSTS4: Final = b"\xe0\x00\x00\x01"
+
+
+def _decide_ipv4(box: Box, device: Device, source: bytes, destination: bytes) -> Decision:
+    if destination[0] & 0xF0 == 0xE0:
+        # ip_mc_validate_source; the box is a member of all-hosts only and routes no multicast.
+        if destination == _ALL_HOSTS4 and source[0] & 0xF0 != 0xE0:
+            return Decision(Way.INPUT)
+        return _NOT_FORWARDABLE
+    if source[0] & 0xF0 == 0xE0 or source == _BROADCAST4:
+        return _MARTIAN
+    if destination == _BROADCAST4 or (source == _ANY4 and destination == _ANY4):
+        return _input_ipv4(box, device, source, None)
+    if source[0] == 0 or destination[0] == 0:
+        return _MARTIAN
+    if (source[0] == 127 or destination[0] == 127) and device is not box.topology.loopback:
+        return _MARTIAN
+
+    route = box.topology.fib4.lookup(destination)
+    forwarding = box.topology.sysctls.ip_forward
+    if route is None:
+        return _NO_ROUTE if forwarding else _NOT_FORWARDING
+    if route.type is RouteType.LOCAL or route.type is RouteType.BROADCAST:
+        return _input_ipv4(box, device, source, route)
+    if not forwarding:
+        return _NOT_FORWARDING
+    if route.type is not RouteType.UNICAST:
+        return _REFUSED.get(route.type, _NOT_FORWARDABLE)
+    verdict = _validate_source(box, device, source, route.device)
+    if isinstance(verdict, Decision):
+        return verdict
+    redirect = route.device is device and verdict and box.topology.send_redirects(device)
+    return Decision(Way.FORWARD, route, redirect=redirect)
+
+
+def _input_ipv4(box: Box, device: Device, source: bytes, route: Route | None) -> Decision:
+    if source == _ANY4 and (route is None or route.type is RouteType.BROADCAST):
+        return Decision(Way.INPUT, route)
+    verdict = _validate_source(box, device, source, None)
+    return verdict if isinstance(verdict, Decision) else Decision(Way.INPUT, route)
+
+
+def _validate_source(box: Box, device: Device, source: bytes, out: Device | None) -> bool | Decision:
+    """Whether the source is on the link it came from; a refusal where it cannot have come from it.
+
+    Ref: net/ipv4/fib_frontend.c:fib_validate_source, __fib_validate_source.
+    """
+    topology = box.topology
+    if device is topology.loopback:
+        return False
+    if topology.is_local(source):
+        return _MARTIAN
+    filtering = topology.rp_filter(device)
+    if not filtering and out is not device:
+        return False
+    back = topology.fib4.lookup(source)
+    if back is not None and back.type is not RouteType.UNICAST:
+        return _MARTIAN
+    if back is not None and back.device is device:
+        return back.gateway is None
+    if filtering == 1 or (filtering and back is None):
+        return _REVERSE_PATH
+    if filtering:
+        back = topology.fib4.lookup(source, oif=device)
+        return back is not None and back.type is RouteType.UNICAST and back.gateway is None
+    return False
+
+
+def _decide_ipv6(box: Box, device: Device, destination: bytes) -> Decision:
+    if destination[0] == 0xFF:
+        return Decision(Way.INPUT) if box.topology.is_member(device, destination) else _NOT_FORWARDABLE
+    link_local = destination[0] == 0xFE and destination[1] & 0xC0 == 0x80
+    route = box.topology.fib6.lookup(destination, oif=device if link_local else None)
+    if route is None:
+        return _NO_ROUTE_V6
+    if route.type is RouteType.LOCAL:
+        return Decision(Way.INPUT, route)
+    if route.type is RouteType.UNICAST:
+        return Decision(Way.FORWARD, route)
+    return _REFUSED_V6.get(route.type, _NOT_FORWARDABLE)
