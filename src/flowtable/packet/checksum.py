@@ -3,6 +3,8 @@
 Whole checksums use that 2**16 is 1 modulo 0xffff: the one's complement sum of the 16-bit words of
 a buffer is the buffer, read as one big-endian number, modulo 0xffff. One's complement has two
 zeros; a folded sum is 0 only where every word was 0, and 0xffff for every other multiple.
+Read as a little-endian number, which CPython does in two thirds of the time and which pads an
+odd length by itself, the sum comes out with its two bytes swapped: 256 times the sum.
 
 A change is a *delta*, the one's complement sum of ``~old + new`` (RFC 1624 equation 3). Deltas
 add up with ``+``: one delta precomputed for addresses, ports and TTL gives the bits that the
@@ -46,12 +48,9 @@ def checksum(data: bytes | bytearray | memoryview, initial: int = 0) -> int:
     Returns:
         The complemented 16-bit sum, as it is stored in a header.
     """
-    total = _from_bytes(data, "big")
-    if len(data) & 1:
-        total <<= 8
-    total += initial
-    if total:
-        return 0xFFFF - (total % 0xFFFF or 0xFFFF)
+    swapped = _from_bytes(data, "little")
+    if swapped or initial:
+        return 0xFFFF - ((swapped % 0xFFFF * 256 + initial) % 0xFFFF or 0xFFFF)
     return 0xFFFF
 
 
@@ -103,14 +102,11 @@ def l4_valid(packet: Packet) -> bool:
         return True
     if protocol == UDP and not data[thoff + 6] and not data[thoff + 7]:
         return True
-    total = _from_bytes(data[thoff:], "big")
-    length = len(data) - thoff
-    if length & 1:
-        total <<= 8
+    swapped = _from_bytes(data[thoff:], "little")
     if protocol != ICMP:
         addresses = data[12:20] if packet.family == IPV4 else data[8:40]
-        total += _from_bytes(addresses, "big") + protocol + length
-    return total % 0xFFFF == 0 and total != 0
+        swapped += _from_bytes(addresses, "little") + (protocol + len(data) - thoff) * 256
+    return swapped % 0xFFFF == 0 and swapped != 0
 
 
 def l4_checksum(packet: Packet) -> int:
@@ -172,7 +168,7 @@ def adjust_udp(check: int, delta: int) -> int:
 
 def ipv4_header_valid(data: bytes | bytearray, offset: int, size: int) -> bool:
     """Whether the ``size`` bytes of IPv4 header at ``offset`` carry the right checksum."""
-    return _from_bytes(data[offset : offset + size], "big") % 0xFFFF == 0
+    return _from_bytes(data[offset : offset + size], "little") % 0xFFFF == 0
 
 
 def fill_ipv4(data: bytearray, offset: int = 0) -> None:
