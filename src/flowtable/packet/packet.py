@@ -56,6 +56,10 @@ class CtInfo(IntEnum):
     UNTRACKED = 7
 
 
+# Looking an enum member up takes a third of the time it takes to make a packet.
+_ESTABLISHED: Final = int(CtInfo.ESTABLISHED)
+
+
 class Packet:
     """One packet on its way through the box.
 
@@ -128,7 +132,7 @@ class Packet:
         self.oif: Device | None = None
         self.dst: Route | None = None
         self.ct: Connection | None = None
-        self.ctinfo: int = CtInfo.ESTABLISHED
+        self.ctinfo: int = _ESTABLISHED
         self.mark = 0
         self.priority = 0
         self.frag_max_size = 0
