@@ -38,6 +38,7 @@ class Drop(Enum):
     NAT = "no free port or address to translate to"
     FRAGMENT_TIMEOUT = "reassembly timed out"
     FRAGMENT_INVALID = "overlapping, oversized or malformed fragment"
+    FRAGMENT_DUPLICATE = "fragment that was there already"
     FRAGMENT_LIMIT = "reassembly memory exhausted"
     NEIGHBOUR_FAILED = "next hop does not answer"
     NEIGHBOUR_QUEUE = "too many packets wait for the next hop"

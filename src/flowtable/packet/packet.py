@@ -81,6 +81,8 @@ class Packet:
         time: when it was received, nanoseconds.
         frag_max_size: size of the largest fragment it was reassembled from, 0 if it was whole.
         frag_df: a fragment of that size carried the don't-fragment bit (IPSKB_FRAG_PMTU).
+        frag_sizes: payload bytes of the fragments in their order (the ``frag_list``), for it to
+            leave as it came; empty if it was whole.
         hook: the hook it is at (``ruleset.Hook``), set before the chains of that hook run.
         drop: why it was dropped, set by the station that returns the drop verdict.
     """
@@ -94,6 +96,7 @@ class Packet:
         "family",
         "frag_df",
         "frag_max_size",
+        "frag_sizes",
         "fragoff",
         "hook",
         "iif",
@@ -137,6 +140,7 @@ class Packet:
         self.priority = 0
         self.frag_max_size = 0
         self.frag_df = False
+        self.frag_sizes: tuple[int, ...] = ()
         self.hook = 0
         self.drop: Drop | None = None
 
