@@ -5,10 +5,16 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from flowtable.conntrack.tuple import REPLY
+from flowtable.conntrack.tuple import REPLY, Tuple
 
 if TYPE_CHECKING:
-    from flowtable.conntrack.tuple import Key, Tuple
+    from collections.abc import Callable
+
+    from flowtable.conntrack.tuple import Key
+    from flowtable.packet.packet import Packet
+
+    Mangle = Callable[[Packet], bool]
+    Rewrite = tuple[list[Mangle | None], list[Mangle | None]]
 
 
 class Status:
@@ -92,6 +98,11 @@ class TcpWindow:
         self.scale = 0
         self.flags = 0
 
+    def reset(self) -> None:
+        """Forget everything but whether to be liberal. Ref: nf_ct_tcp_state_reset."""
+        self.end = self.maxend = self.maxwin = self.maxack = self.scale = 0
+        self.flags &= TcpFlag.BE_LIBERAL
+
 
 class TcpTracking:
     """What conntrack remembers of a TCP connection beyond its tuples.
@@ -139,6 +150,11 @@ class TcpTracking:
         self.last_wscale = 0
         self.last_flags = 0
 
+    @property
+    def closing(self) -> bool:
+        """Whether its end has begun. Ref: nf_conntrack_proto_tcp.c:tcp_can_early_drop."""
+        return TcpState.FIN_WAIT <= self.state <= TcpState.CLOSE
+
     def make_liberal(self) -> None:
         """Accept segments outside of the window from now on, in both directions."""
         for window in self.seen:
@@ -167,15 +183,15 @@ class Connection:
         zone_directions: bit 0: the zone holds for the original tuple, bit 1: for the reply.
         helper: name of the helper a rule assigned, None without.
         expires: when it times out, nanoseconds; a duration until it is confirmed.
-        due: when the table will look at it next.
+        due: when the table looks next whether it timed out.
         start: when its first packet was received, nanoseconds.
         ident: the number that ``ct id`` and ``conntrack -L -o id`` show.
         packets: packets of the original and of the reply direction; None where
             ``nf_conntrack_acct`` was off when it was created.
         bytes: their sizes from the network header on, in the same way.
         tcp: what only TCP has, None for other protocols.
-        keys: the two tuples as the table is keyed.
-        rewrite: how NAT changes packets of each direction at each manip, None without NAT.
+        keys: the two tuples as the table is keyed, zone included.
+        rewrite: by direction and hook, what changes a packet there; None without NAT.
         masquerade: index of the device whose address it is masqueraded with, 0 without.
 
     Ref: include/net/netfilter/nf_conntrack.h.
@@ -205,7 +221,7 @@ class Connection:
     def __init__(self, original: Tuple, reply: Tuple, *, start: int = 0, accounting: bool = False) -> None:
         self.original = original
         self.reply = reply
-        self.keys: list[Key] = [original.key, reply.key]
+        self.keys: tuple[Key, Key] = (original.key, reply.key)
         self.status = 0
         self.mark = 0
         self.labels = 0
@@ -219,7 +235,7 @@ class Connection:
         self.packets: list[int] | None = [0, 0] if accounting else None
         self.bytes: list[int] | None = [0, 0] if accounting else None
         self.tcp: TcpTracking | None = None
-        self.rewrite: None = None
+        self.rewrite: Rewrite | None = None
         self.masquerade = 0
 
     @property
@@ -245,3 +261,24 @@ class Connection:
     def tuple(self, direction: int) -> Tuple:
         """The tuple of a direction, ``ORIGINAL`` or ``REPLY``."""
         return self.reply if direction == REPLY else self.original
+
+    def zone_of(self, direction: int) -> int:
+        """The zone that holds for a direction, 0 where none does. Ref: nf_ct_zone_id."""
+        return self.zone if self.zone_directions >> direction & 1 else 0
+
+
+def template(zone: int, directions: int = 3) -> Connection:
+    """A stand-in that, attached to a packet before conntrack, chooses the zone it is tracked in.
+
+    Args:
+        zone: 0..65535.
+        directions: bit 0 for the original, bit 1 for the reply tuple (``zone_directions``).
+
+    Ref: net/netfilter/nf_conntrack_core.c:nf_ct_tmpl_alloc.
+    """
+    nowhere = Tuple(0, 0, b"", b"")
+    connection = Connection(nowhere, nowhere)
+    connection.status = Status.TEMPLATE
+    connection.zone = zone
+    connection.zone_directions = directions
+    return connection

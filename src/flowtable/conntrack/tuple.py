@@ -14,8 +14,9 @@ REPLY: Final = 1
 
 Key = tuple[int, ...]
 """What the table is keyed by: the protocol, the addresses and the two 16-bit port fields as
-the big-endian integers that one ``Struct.unpack_from`` over a packet yields. IPv4 keys have
-three members, IPv6 keys six, so that the families never meet."""
+the big-endian integers that one ``Struct.unpack_from`` over a packet yields, and the zone where it
+is not 0. The number of members tells families and zones apart: IPv4 keys have three, IPv6 keys
+six, and one more in a zone."""
 
 _ADDRESSES4: Final = Struct(">4s4s")
 _INTEGER4: Final = Struct(">Q")
@@ -57,7 +58,7 @@ class Tuple(NamedTuple):
 
     @property
     def key(self) -> Key:
-        """What the table is keyed by."""
+        """What the table is keyed by in zone 0."""
         ports = self.sport << 16 | self.dport
         if self.l3proto == IPV4:
             return (self.l4proto, *_INTEGER4.unpack(self.src + self.dst), ports)
@@ -95,7 +96,7 @@ class Tuple(NamedTuple):
 
 
 def from_key(key: Key) -> Tuple:
-    """The tuple that a key of the table stands for."""
+    """The tuple that a key without a zone stands for."""
     ports = key[-1]
     if len(key) == 3:
         src, dst = _ADDRESSES4.unpack(_INTEGER4.pack(key[1]))

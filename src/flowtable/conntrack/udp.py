@@ -1,0 +1,51 @@
+"""Tracking of UDP. Ref: net/netfilter/nf_conntrack_proto_udp.c."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from flowtable.clock import SECOND
+from flowtable.conntrack.connection import Status
+from flowtable.conntrack.tracker import ACCEPT, INVALID
+from flowtable.packet.checksum import l4_valid
+from flowtable.ruleset.hook import Hook
+
+if TYPE_CHECKING:
+    from flowtable.conntrack.connection import Connection
+    from flowtable.conntrack.core import Conntrack
+    from flowtable.packet.packet import Packet
+
+_length = Struct(">4xH").unpack_from
+_PREROUTING: Final = int(Hook.PREROUTING)
+_SEEN_REPLY: Final = Status.SEEN_REPLY
+_NAT_CLASH: Final = Status.NAT_CLASH
+_ASSURED: Final = Status.ASSURED
+
+STREAM_AFTER: Final = 2 * SECOND
+"""A connection that is answered and older than this is a stream."""
+
+
+def track(conntrack: Conntrack, connection: Connection, packet: Packet, direction: int, hook: int) -> int:
+    """Ref: net/netfilter/nf_conntrack_proto_udp.c:nf_conntrack_udp_packet."""
+    data = packet.data
+    thoff = packet.thoff
+    size = len(data) - thoff
+    if size < 8 or not 8 <= _length(data, thoff)[0] <= size:
+        return INVALID
+    settings = conntrack.settings
+    # l4_valid lets a checksum of 0, "none", pass.
+    if hook == _PREROUTING and settings.checksum and not l4_valid(packet):
+        return INVALID
+
+    status = connection.status
+    if not status & _SEEN_REPLY:
+        conntrack.refresh(connection, packet, direction, settings.udp)
+    elif packet.time - connection.start > STREAM_AFTER:
+        conntrack.refresh(connection, packet, direction, settings.udp_stream)
+        # One that lost a clash is to time out soon.
+        if not status & (_ASSURED | _NAT_CLASH):
+            connection.status = status | _ASSURED
+    else:
+        conntrack.refresh(connection, packet, direction, settings.udp)
+    return ACCEPT
