@@ -1,0 +1,26 @@
+"""Frames in and out: pcapng and pcap, streamed.
+
+``open_capture`` tells the format by its first bytes and gives the frames of a file one by one;
+``merge`` brings several files into one order of time; ``PcapngWriter`` and ``PcapWriter``
+write. Memory does not grow with a file, and the same frames are always written as the same
+bytes.
+"""
+
+from flowtable.capture.capture import Capture, open_capture
+from flowtable.capture.error import CaptureError
+from flowtable.capture.merge import merge
+from flowtable.capture.record import Direction, Record
+from flowtable.capture.skip import Skip
+from flowtable.capture.writer import PcapngWriter, PcapWriter
+
+__all__ = [
+    "Capture",
+    "CaptureError",
+    "Direction",
+    "PcapWriter",
+    "PcapngWriter",
+    "Record",
+    "Skip",
+    "merge",
+    "open_capture",
+]

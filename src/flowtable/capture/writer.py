@@ -1,0 +1,153 @@
+"""Writing captures: the same frames give the same bytes, whenever they are written."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
+
+from flowtable.capture.linktype import ETHERNET
+from flowtable.capture.record import Direction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+_SNAPLEN: Final = 0x40000
+
+_GATHER: Final = 1024
+"""Packets gathered before they go to the stream in one piece."""
+
+_section: Final = Struct("<IIIHHq").pack
+_description: Final = Struct("<IIHHI").pack
+_enhanced: Final = Struct("<7I").pack
+_option: Final = Struct("<HH").pack
+_word: Final = Struct("<I").pack
+_header: Final = Struct("<IHHiIII").pack
+_packet: Final = Struct("<4I").pack
+
+
+class _Writer:
+    """Gathers packets and hands them to a stream in large pieces; the stream stays open."""
+
+    def __init__(self, stream: BinaryIO, head: bytes) -> None:
+        self._stream = stream
+        self._pieces = [head]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand what was gathered to the stream, and have it written."""
+        self._hand_over()
+        self._stream.flush()
+
+    def _hand_over(self) -> None:
+        self._stream.write(b"".join(self._pieces))
+        self._pieces.clear()
+
+
+class PcapngWriter(_Writer):
+    """Writes a pcapng stream of one little-endian section, times in nanoseconds.
+
+    Use it as a context manager, or call ``flush`` at the end.
+
+    Args:
+        stream: where to; stays open.
+        interfaces: names of the interfaces, in the order of their description blocks.
+
+    Ref: draft-ietf-opsawg-pcapng.
+    """
+
+    def __init__(self, stream: BinaryIO, interfaces: Iterable[str]) -> None:
+        names = tuple(interfaces)
+        self._idents = {name: ident for ident, name in enumerate(names)}
+        self._tails: dict[Direction, dict[int, tuple[int, bytes]]] = {each: {} for each in Direction}
+        self._out = self._tails[Direction.OUT]
+        super().__init__(stream, _section_header() + b"".join(map(_interface_description, names)))
+
+    def write(
+        self, interface: str, time: int, data: bytes | bytearray, direction: Direction = Direction.OUT
+    ) -> None:
+        """Write a frame.
+
+        Args:
+            interface: the name of one of the interfaces.
+            time: nanoseconds since 1970, not negative.
+            data: the frame from its Ethernet header on.
+            direction: which way it passed the interface.
+        """
+        size = len(data)
+        # An Enum hashes slowly, hence no look-up by direction here.
+        tails = self._out if direction is Direction.OUT else self._tails[direction]
+        try:
+            length, tail = tails[size]
+        except KeyError:
+            length, tail = tails[size] = _tail(size, direction)
+        pieces = self._pieces
+        ident = self._idents[interface]
+        head = _enhanced(6, length, ident, time >> 32, time & 0xFFFFFFFF, size, size)
+        pieces.append(head + data + tail)
+        if len(pieces) >= _GATHER:
+            self._hand_over()
+
+
+class PcapWriter(_Writer):
+    """Writes a pcap stream of Ethernet frames, times in nanoseconds.
+
+    A pcap file names no interfaces and no directions. Use it as a context manager, or call
+    ``flush`` at the end.
+
+    Args:
+        stream: where to; stays open.
+
+    Ref: draft-ietf-opsawg-pcap.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__(stream, _header(0xA1B23C4D, 2, 4, 0, 0, _SNAPLEN, ETHERNET))
+
+    def write(self, time: int, data: bytes | bytearray) -> None:
+        """Write a frame.
+
+        Args:
+            time: nanoseconds since 1970, not negative.
+            data: the frame from its Ethernet header on.
+        """
+        size = len(data)
+        seconds, fraction = divmod(time, 1_000_000_000)
+        pieces = self._pieces
+        pieces.append(_packet(seconds, fraction, size, size) + data)
+        if len(pieces) >= _GATHER:
+            self._hand_over()
+
+
+def _options(*options: tuple[int, bytes]) -> bytes:
+    parts = [_option(code, len(value)) + value + bytes(-len(value) & 3) for code, value in options]
+    return b"".join(parts) + _option(0, 0)
+
+
+def _section_header() -> bytes:
+    """A section of unknown length, so that it can be written to a pipe. Ref: section 4.1."""
+    options = _options((4, b"flowtable"))
+    length = 28 + len(options)
+    return _section(0x0A0D0D0A, length, 0x1A2B3C4D, 1, 0, -1) + options + _word(length)
+
+
+def _interface_description(name: str) -> bytes:
+    """Ref: section 4.2."""
+    options = _options((2, name.encode()), (9, b"\x09"))
+    length = 20 + len(options)
+    return _description(1, length, ETHERNET, 0, _SNAPLEN) + options + _word(length)
+
+
+def _tail(size: int, direction: Direction) -> tuple[int, bytes]:
+    """Length of the packet block of a frame of ``size`` bytes, and what follows the frame in it."""
+    options = _options((2, _word(direction.value))) if direction is not Direction.UNKNOWN else b""
+    padding = bytes(-size & 3)
+    length = 32 + size + len(padding) + len(options)
+    return length, padding + options + _word(length)
