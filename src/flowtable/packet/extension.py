@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from flowtable.packet.malformed import Malformed
+from flowtable.packet.view import View
 
 HOP_BY_HOP: Final = 0
 """RFC 8200 section 4.3."""
@@ -29,7 +30,7 @@ NO_TRANSPORT: Final = 255
 
 _fragment_at = struct.Struct("!BxH").unpack_from
 _u16_at = struct.Struct("!H").unpack_from
-_u32_at = struct.Struct("!L").unpack_from
+_FRAGMENT = struct.Struct("!BBHL")
 
 
 def find_transport(data: bytes | bytearray, nexthdr: int, offset: int) -> tuple[int, int, int]:
@@ -170,3 +171,48 @@ def read_options(data: bytes | bytearray, offset: int, *, hop_by_hop: bool) -> O
             )
         at += length
     return Options(end, router_alert)
+
+
+class Fragment(View):
+    """A fragment header (RFC 8200 section 4.5)."""
+
+    __slots__ = ()
+
+    NAME: ClassVar[str] = "IPv6 fragment header"
+    SIZE: ClassVar[int] = 8
+
+    @property
+    def next_header(self) -> int:
+        """What the payload of the whole packet begins with."""
+        return self._u8(0)
+
+    @property
+    def fragment_offset(self) -> int:
+        """Where this payload lies in that of the whole packet, in bytes."""
+        return self._u16(2) & 0xFFF8
+
+    @property
+    def more_fragments(self) -> bool:
+        """Whether it is a fragment other than the last."""
+        return bool(self._u16(2) & 1)
+
+    @property
+    def ident(self) -> int:
+        """Identification, which fragments of a packet share."""
+        return self._u32(4)
+
+
+def build_fragment(next_header: int, ident: int, fragment_offset: int, *, more_fragments: bool) -> bytes:
+    """A fragment header; ``fragment_offset`` is in bytes, a multiple of 8."""
+    return _FRAGMENT.pack(next_header, 0, fragment_offset | more_fragments, ident)
+
+
+def build_options(next_header: int, *options: tuple[int, bytes]) -> bytes:
+    """A hop-by-hop or destination options header with (type, data) options, padded with PadN."""
+    body = b"".join(bytes((kind, len(value))) + value for kind, value in options)
+    missing = -(len(body) + 2) % 8
+    if missing == 1:
+        body += b"\0"
+    elif missing:
+        body += bytes((Option.PADN, missing - 2)) + bytes(missing - 2)
+    return bytes((next_header, (len(body) + 2) // 8 - 1)) + body
