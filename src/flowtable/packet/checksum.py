@@ -15,7 +15,6 @@ Ref: include/net/checksum.h; include/asm-generic/checksum.h; net/core/utils.c.
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.packet import ICMP, ICMPV6, IPV4, TCP, UDP
@@ -32,7 +31,6 @@ MANGLED_ZERO: Final = 0xFFFF
 CHECKSUM_OFFSETS: Final = {TCP: 16, UDP: 6, ICMP: 2, ICMPV6: 2}
 """Where a transport header keeps its checksum, by protocol number."""
 
-_u16_at = struct.Struct("!H").unpack_from
 _from_bytes = int.from_bytes
 
 
@@ -164,11 +162,6 @@ def adjust_udp(check: int, delta: int) -> int:
     if not check or not delta:
         return check
     return (check - delta) % 0xFFFF or 0xFFFF
-
-
-def ipv4_header_valid(data: bytes | bytearray, offset: int, size: int) -> bool:
-    """Whether the ``size`` bytes of IPv4 header at ``offset`` carry the right checksum."""
-    return _from_bytes(data[offset : offset + size], "little") % 0xFFFF == 0
 
 
 def fill_ipv4(data: bytearray, offset: int = 0) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from flowtable.packet.checksum import transport_checksum
 from flowtable.packet.malformed import Malformed
@@ -36,14 +36,8 @@ SACK_PERMITTED: Final = 4
 SACK: Final = 5
 TIMESTAMPS: Final = 8
 
-MAX_WINDOW_SCALE: Final = 14
-"""Larger shifts count as this one (RFC 7323 section 2.3)."""
-
 _HEADER = struct.Struct("!HHLLBBHHH")
 _BLOCK = struct.Struct("!LL")
-_u32_at = struct.Struct("!L").unpack_from
-
-_TIMESTAMPS_ONLY: Final = bytes((NOP, NOP, TIMESTAMPS, 10))
 
 
 def options(data: Buffer, start: int, end: int) -> Iterator[tuple[int, int, int]]:
@@ -71,68 +65,6 @@ def options(data: Buffer, start: int, end: int) -> Iterator[tuple[int, int, int]
             return
         yield kind, at + 2, length - 2
         at += length
-
-
-class Handshake(NamedTuple):
-    """What a SYN says about the windows and acknowledgements to come.
-
-    Attributes:
-        window_scale: shift of the windows that the sender announces, None without the option.
-        sack_permitted: whether the sender takes selective acknowledgements.
-    """
-
-    window_scale: int | None = None
-    sack_permitted: bool = False
-
-
-_BARE_HANDSHAKE = Handshake()
-
-
-def handshake(data: Buffer, offset: int) -> Handshake:
-    """Read the options of a SYN that connection tracking follows.
-
-    Args:
-        data: the packet.
-        offset: where its TCP header begins; the header is all there.
-
-    Ref: net/netfilter/nf_conntrack_proto_tcp.c:tcp_options.
-    """
-    end = offset + (data[offset + 12] >> 4) * 4
-    if end == offset + HEADER:
-        return _BARE_HANDSHAKE
-    window_scale: int | None = None
-    sack_permitted = False
-    for kind, at, length in options(data, offset + HEADER, end):
-        if kind == SACK_PERMITTED and length == 0:
-            sack_permitted = True
-        elif kind == WINDOW_SCALE and length == 1:
-            window_scale = min(data[at], MAX_WINDOW_SCALE)
-    return Handshake(window_scale, sack_permitted)
-
-
-def sack_edge(data: Buffer, offset: int, ack: int) -> int:
-    """The highest sequence number that a segment acknowledges, selectively or not.
-
-    Args:
-        data: the packet.
-        offset: where its TCP header begins; the header is all there.
-        ack: the segment's acknowledgement number.
-
-    Ref: net/netfilter/nf_conntrack_proto_tcp.c:tcp_sack.
-    """
-    start = offset + HEADER
-    end = offset + (data[offset + 12] >> 4) * 4
-    # Most segments carry nothing or timestamps alone.
-    if end == start or (end - start == 12 and data[start : start + 4] == _TIMESTAMPS_ONLY):
-        return ack
-    for kind, at, length in options(data, start, end):
-        if kind == SACK and length >= 8 and length % 8 == 0:
-            for right in range(at + 4, at + length, 8):
-                (edge,) = _u32_at(data, right)
-                if 0 < (edge - ack) & 0xFFFFFFFF <= 0x80000000:
-                    ack = edge
-            return ack
-    return ack
 
 
 class Tcp(View):
