@@ -1,0 +1,239 @@
+"""The nat stations: the first packet decides on a translation, all packets undergo it.
+
+Ref: net/netfilter/nf_nat_core.c, net/netfilter/nf_nat_proto.c.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from flowtable.conntrack.connection import Status
+from flowtable.conntrack.masquerade import masquerade_address, redirect_address
+from flowtable.conntrack.nat_icmp import translate_error
+from flowtable.conntrack.nat_mangle import (
+    DESTINATION,
+    MANIP,
+    NAT_BIT,
+    SOURCE,
+    manipulate,
+    rewrites,
+    target_of,
+)
+from flowtable.conntrack.nat_tuple import unique_tuple
+from flowtable.conntrack.removal import Removal
+from flowtable.packet.drop import Drop
+from flowtable.packet.packet import ICMP, ICMPV6, IPV4, CtInfo
+from flowtable.ruleset.hook import Hook
+from flowtable.ruleset.nat import NatKind, NatRange
+from flowtable.ruleset.verdict import Verdict
+from flowtable.topology.event import AddressChanged, LinkChanged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from flowtable.conntrack.connection import Connection
+    from flowtable.conntrack.core import Conntrack
+    from flowtable.packet.packet import Packet
+    from flowtable.topology.event import Event
+    from flowtable.topology.topology import Topology
+
+    Chain = Callable[[Packet], int]
+
+_ACCEPT: Final = int(Verdict.ACCEPT)
+_DROP: Final = int(Verdict.DROP)
+
+_ESTABLISHED: Final = int(CtInfo.ESTABLISHED)
+_ESTABLISHED_REPLY: Final = int(CtInfo.ESTABLISHED_REPLY)
+_NEW: Final = int(CtInfo.NEW)
+_POSTROUTING: Final = int(Hook.POSTROUTING)
+
+_DONE: Final = (Status.SRC_NAT_DONE, Status.DST_NAT_DONE)
+_NAT: Final = (Status.SRC_NAT, Status.DST_NAT)
+
+_SIDES: Final = {
+    NatKind.SNAT: SOURCE,
+    NatKind.MASQUERADE: SOURCE,
+    NatKind.DNAT: DESTINATION,
+    NatKind.REDIRECT: DESTINATION,
+}
+
+
+class Nat:
+    """Address translation of a box.
+
+    In Linux the first nat chain of a family registers all four hooks (prerouting and output at
+    priority -100, input and postrouting at 100); where there is none, packets do not come here.
+    """
+
+    def __init__(self, conntrack: Conntrack, topology: Topology) -> None:
+        self._conntrack = conntrack
+        self._topology = topology
+        topology.subscribe(self._changed)
+
+    def hook(self, packet: Packet, hook: int, chains: Iterable[Chain]) -> int:
+        """Translate a packet at prerouting, input, output or postrouting.
+
+        The first packet of a connection goes through the nat chains, until one of them calls
+        ``setup``; if none does it keeps its addresses, and its ports unless they are taken.
+
+        Args:
+            packet: the packet; its ``hook`` is set.
+            hook: the same hook.
+            chains: nat base chains of the hook in the order of their priorities.
+
+        Returns:
+            A ``Verdict``. With DROP, ``packet.drop`` says why.
+
+        Ref: net/netfilter/nf_nat_core.c:nf_nat_inet_fn.
+        """
+        connection = packet.ct
+        if connection is None:
+            return _ACCEPT
+        ctinfo = packet.ctinfo
+        if ctinfo == _ESTABLISHED or ctinfo == _ESTABLISHED_REPLY:  # noqa: SIM109 - twice as fast
+            rewrite = connection.rewrite
+            if rewrite is None:
+                return _ACCEPT
+            if hook == _POSTROUTING and connection.masquerade and self._moved(connection, packet):
+                return _DROP
+            mangle = rewrite[ctinfo & 1][hook]
+            if mangle is None or mangle(packet):
+                return _ACCEPT
+            packet.drop = Drop.NAT
+            return _DROP
+        if ctinfo != _NEW and packet.l4proto == (ICMP if packet.family == IPV4 else ICMPV6):
+            if translate_error(connection, packet, hook):
+                return _ACCEPT
+            packet.drop = Drop.NAT
+            return _DROP
+        return self._begin(connection, packet, hook, chains)
+
+    def _begin(self, connection: Connection, packet: Packet, hook: int, chains: Iterable[Chain]) -> int:
+        side = MANIP[hook]
+        if connection.status & _DONE[side]:
+            if hook == _POSTROUTING and connection.masquerade and self._moved(connection, packet):
+                return _DROP
+        else:
+            for chain in chains:
+                verdict = chain(packet)
+                if verdict != _ACCEPT:
+                    return verdict
+                if connection.status & _DONE[side]:
+                    break
+            else:
+                self._bind(connection, _null_range(connection, side), side)
+        direction = int(packet.reply)
+        if connection.status & NAT_BIT[direction][side]:
+            target = target_of(connection, direction)
+            if not manipulate(packet.data, 0, packet.thoff, target, side):
+                packet.drop = Drop.NAT
+                return _DROP
+        return _ACCEPT
+
+    def setup(self, packet: Packet, kind: NatKind, chosen: NatRange) -> int:
+        """Carry out a nat statement for the new connection of a packet.
+
+        Returns:
+            A ``Verdict``. With DROP, ``packet.drop`` says why.
+
+        Ref: net/netfilter/nft_nat.c:nft_nat_eval, nft_masq.c, nft_redir.c.
+        """
+        connection = packet.ct
+        if connection is None or connection.status & Status.CONFIRMED:
+            return _ACCEPT
+        side = _SIDES[kind]
+        if connection.status & _DONE[side]:
+            packet.drop = Drop.NAT
+            return _DROP
+        match kind:
+            case NatKind.MASQUERADE:
+                if not any(connection.original.src) and packet.family == IPV4:
+                    # The box's own packet, from before it had an address.
+                    return _ACCEPT
+                address = masquerade_address(self._topology, packet)
+                if address is None or packet.oif is None:
+                    packet.drop = Drop.NAT
+                    return _DROP
+                connection.masquerade = packet.oif.index
+                chosen = replace(chosen, min_addr=address, max_addr=address)
+            case NatKind.REDIRECT:
+                address = redirect_address(packet, packet.hook)
+                if address is None:
+                    packet.drop = Drop.NAT
+                    return _DROP
+                chosen = replace(chosen, min_addr=address, max_addr=address)
+            case NatKind.SNAT | NatKind.DNAT:
+                if chosen.netmap:
+                    chosen = _netmap(chosen, packet, side)
+        self._bind(connection, chosen, side)
+        return _ACCEPT
+
+    def _bind(self, connection: Connection, chosen: NatRange, side: int) -> None:
+        """Ref: net/netfilter/nf_nat_core.c:nf_nat_setup_info."""
+        current = target_of(connection, 0)
+        new = unique_tuple(self._conntrack, connection, current, chosen, side)
+        if new != current:
+            reply = new.invert()
+            if reply is None:
+                raise ValueError(f"no answer to {new}")
+            self._conntrack.set_reply(connection, reply)
+            connection.status |= _NAT[side]
+        connection.status |= _DONE[side]
+        # The source is translated last: from now on the tuples stay what they are.
+        if side == SOURCE and (connection.status & Status.NAT_MASK or connection.masquerade):
+            connection.rewrite = rewrites(connection)
+
+    def _moved(self, connection: Connection, packet: Packet) -> bool:
+        """Whether a masqueraded connection leaves through another device; then it has to end.
+
+        Ref: include/net/netfilter/nf_nat.h:nf_nat_oif_changed.
+        """
+        if packet.reply or packet.oif is None or packet.oif.index == connection.masquerade:
+            return False
+        self._conntrack.count(connection, packet, 0)
+        self._conntrack.delete(connection, packet.time, Removal.ROUTE_CHANGED)
+        packet.drop = Drop.NAT
+        return True
+
+    def _changed(self, event: Event) -> None:
+        """Forget connections whose masquerade address is gone.
+
+        Ref: net/netfilter/nf_nat_masquerade.c:masq_device_event, masq_inet_event.
+        """
+        address: bytes | None
+        match event:
+            case LinkChanged(device, removed) if removed or not device.up:
+                address = None
+            case AddressChanged(device, lost, removed) if removed:
+                address = lost.address
+            case _:
+                return
+        for connection in list(self._conntrack):
+            if connection.masquerade == device.index and address in (None, connection.reply.dst):
+                self._conntrack.delete(connection, self._conntrack.now, Removal.MASQUERADE)
+
+
+def _null_range(connection: Connection, side: int) -> NatRange:
+    """Only the address that the packets have, whatever port.
+
+    Ref: net/netfilter/nf_nat_core.c:nf_nat_alloc_null_binding.
+    """
+    address = connection.reply.dst if side == SOURCE else connection.reply.src
+    return NatRange(min_addr=address, max_addr=address)
+
+
+def _netmap(chosen: NatRange, packet: Packet, side: int) -> NatRange:
+    """The one address that a prefix translates to, its host bits kept.
+
+    Ref: net/netfilter/nft_nat.c:nft_nat_setup_netmap.
+    """
+    first, last = chosen.min_addr, chosen.max_addr
+    if first is None or last is None:
+        return chosen
+    at = (12 if side == SOURCE else 16) if packet.family == IPV4 else (8 if side == SOURCE else 24)
+    size = len(first)
+    host = int.from_bytes(first) ^ int.from_bytes(last)
+    old = int.from_bytes(packet.data[at : at + size])
+    address = (old & host | int.from_bytes(first) & ~host).to_bytes(size)
+    return replace(chosen, min_addr=address, max_addr=address)

@@ -1,0 +1,209 @@
+"""Translating packets: addresses, ports and identifiers, and the checksums over them.
+
+``manipulate`` does so for any packet, as the kernel does. ``rewrites`` prepares the same for the
+packets of one connection, where what is to change and what that does to the checksums is known.
+
+Ref: net/netfilter/nf_nat_proto.c:nf_nat_manip_pkt.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flowtable.conntrack.connection import Status
+from flowtable.conntrack.tuple import ORIGINAL, REPLY
+from flowtable.packet.checksum import adjust, adjust_udp, delta
+from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, TCP, UDP
+from flowtable.ruleset.hook import Hook
+
+if TYPE_CHECKING:
+    from flowtable.conntrack.connection import Connection, Mangle, Rewrite
+    from flowtable.conntrack.tuple import Tuple
+    from flowtable.packet.packet import Packet
+
+SOURCE: Final = 0
+"""NF_NAT_MANIP_SRC."""
+DESTINATION: Final = 1
+"""NF_NAT_MANIP_DST."""
+
+MANIP: Final = {
+    int(Hook.PREROUTING): DESTINATION,
+    int(Hook.INPUT): SOURCE,
+    int(Hook.OUTPUT): DESTINATION,
+    int(Hook.POSTROUTING): SOURCE,
+}
+"""Which side a hook translates. Ref: include/net/netfilter/nf_nat.h:HOOK2MANIP."""
+
+NAT_BIT: Final = ((Status.SRC_NAT, Status.DST_NAT), (Status.DST_NAT, Status.SRC_NAT))
+"""By direction and side, the status bit of connections whose packets change there."""
+
+_ICMP_QUERIES: Final = frozenset({0, 8, 13, 14, 15, 16, 17, 18})
+_ICMPV6_ECHOES: Final = frozenset({128, 129})
+
+
+def target_of(connection: Connection, direction: int) -> Tuple:
+    """What packets of a direction look like when they have been through.
+
+    Ref: net/netfilter/nf_nat_proto.c:nf_nat_manip_pkt, which inverts the other direction.
+    """
+    target = connection.tuple(1 - direction).invert()
+    if target is None:
+        raise ValueError(f"connection without an inverse: {connection.original}")
+    return target
+
+
+def manipulate(data: bytearray, offset: int, thoff: int, target: Tuple, side: int) -> bool:
+    """Give a packet the source or destination of a tuple.
+
+    Args:
+        data: what holds the packet.
+        offset: where its IP header begins.
+        thoff: where its transport header begins.
+        target: the tuple; its protocol says how the transport header is read.
+        side: ``SOURCE`` or ``DESTINATION``.
+
+    Returns:
+        Whether the transport header was there. If not, nothing was changed.
+
+    Ref: net/netfilter/nf_nat_proto.c:nf_nat_ipv4_manip_pkt, nf_nat_ipv6_manip_pkt.
+    """
+    address = target.src if side == SOURCE else target.dst
+    size = len(address)
+    if target.l3proto == IPV4:
+        at = offset + (12 if side == SOURCE else 16)
+    else:
+        at = offset + (8 if side == SOURCE else 24)
+    old = bytes(data[at : at + size])
+    if not _manipulate_transport(data, thoff, target, side, old, address):
+        return False
+    if target.l3proto == IPV4:
+        _adjust_at(data, offset + 10, delta(old, address))
+    data[at : at + size] = address
+    return True
+
+
+def _manipulate_transport(
+    data: bytearray, thoff: int, target: Tuple, side: int, old: bytes, address: bytes
+) -> bool:
+    """Ref: net/netfilter/nf_nat_proto.c:l4proto_manip_pkt."""
+    room = len(data) - thoff
+    l4proto = target.l4proto
+    if l4proto in (TCP, UDP):
+        if room < 8:
+            return False
+        at = thoff if side == SOURCE else thoff + 2
+        port = (target.sport if side == SOURCE else target.dport).to_bytes(2)
+        change = delta(old, address) + delta(bytes(data[at : at + 2]), port)
+        data[at : at + 2] = port
+        if l4proto == UDP:
+            check = adjust_udp(data[thoff + 6] << 8 | data[thoff + 7], change)
+            data[thoff + 6 : thoff + 8] = check.to_bytes(2)
+        elif room >= 20:
+            # ICMP errors quote eight bytes, which the checksum is not among.
+            _adjust_at(data, thoff + 16, change)
+        return True
+    if l4proto == ICMP:
+        if room < 8:
+            return False
+        if data[thoff] in _ICMP_QUERIES:
+            identifier = target.sport.to_bytes(2)
+            _adjust_at(data, thoff + 2, delta(bytes(data[thoff + 4 : thoff + 6]), identifier))
+            data[thoff + 4 : thoff + 6] = identifier
+        return True
+    if l4proto == ICMPV6:
+        if room < 8:
+            return False
+        change = delta(old, address)
+        if data[thoff] in _ICMPV6_ECHOES:
+            identifier = target.sport.to_bytes(2)
+            change += delta(bytes(data[thoff + 4 : thoff + 6]), identifier)
+            data[thoff + 4 : thoff + 6] = identifier
+        _adjust_at(data, thoff + 2, change)
+        return True
+    if l4proto == GRE:
+        return _manipulate_gre(data, thoff, target, side)
+    return True
+
+
+def _manipulate_gre(data: bytearray, thoff: int, target: Tuple, side: int) -> bool:
+    """Only the call identifier of version 1 changes, which names the receiver.
+
+    Ref: net/netfilter/nf_nat_proto.c:gre_manip_pkt.
+    """
+    if len(data) - thoff < 8:
+        return False
+    if side == SOURCE:
+        return True
+    version = data[thoff + 1] & 7
+    if version == 1:
+        data[thoff + 6 : thoff + 8] = target.dport.to_bytes(2)
+    return version <= 1
+
+
+def _adjust_at(data: bytearray, at: int, change: int) -> None:
+    data[at : at + 2] = adjust(data[at] << 8 | data[at + 1], change).to_bytes(2)
+
+
+def rewrites(connection: Connection) -> Rewrite:
+    """What changes packets of a connection, by direction and hook; its tuples must be final."""
+    both: Rewrite = ([None] * 5, [None] * 5)
+    for direction in (ORIGINAL, REPLY):
+        for hook, side in MANIP.items():
+            if connection.status & NAT_BIT[direction][side]:
+                both[direction][hook] = _rewrite(connection, direction, side)
+    return both
+
+
+def _rewrite(connection: Connection, direction: int, side: int) -> Mangle:
+    target = target_of(connection, direction)
+    if target.l4proto in (TCP, UDP):
+        return _rewrite_ports(connection.tuple(direction), target, side)
+
+    def mangle(packet: Packet) -> bool:
+        return manipulate(packet.data, 0, packet.thoff, target, side)
+
+    return mangle
+
+
+def _rewrite_ports(arriving: Tuple, target: Tuple, side: int) -> Mangle:
+    """Ref: net/netfilter/nf_nat_proto.c:tcp_manip_pkt, udp_manip_pkt."""
+    ipv4 = target.l3proto == IPV4
+    udp = target.l4proto == UDP
+    if side == SOURCE:
+        old, new = arriving.src, target.src
+        old_port, new_port = arriving.sport.to_bytes(2), target.sport.to_bytes(2)
+        begin, port_at = 12 if ipv4 else 8, 0
+    else:
+        old, new = arriving.dst, target.dst
+        old_port, new_port = arriving.dport.to_bytes(2), target.dport.to_bytes(2)
+        begin, port_at = 16 if ipv4 else 24, 2
+    end = begin + len(old)
+    check_at = 6 if udp else 16
+    header_change = delta(old, new)
+    change = header_change + delta(old_port, new_port)
+
+    def mangle(packet: Packet) -> bool:
+        data = packet.data
+        thoff = packet.thoff
+        at = thoff + port_at
+        check = thoff + check_at
+        # A rule may have changed the packet, or its header be cut short: then as if unprepared.
+        if data[begin:end] != old or data[at : at + 2] != old_port or len(data) < check + 2:
+            return manipulate(data, 0, thoff, target, side)
+        data[begin:end] = new
+        data[at : at + 2] = new_port
+        if ipv4:
+            total = ((data[10] << 8 | data[11]) - header_change) % 0xFFFF
+            data[10] = total >> 8
+            data[11] = total & 0xFF
+        total = data[check] << 8 | data[check + 1]
+        if udp:
+            if total:
+                total = (total - change) % 0xFFFF or 0xFFFF
+        else:
+            total = (total - change) % 0xFFFF
+        data[check] = total >> 8
+        data[check + 1] = total & 0xFF
+        return True
+
+    return mangle
