@@ -188,8 +188,34 @@ def check_name(name: str) -> None:
     Raises:
         TopologyError: the kernel takes no such name.
     """
-    size = len(name.encode("utf-8", "surrogateescape"))
-    if not 0 < size < 16:
-        raise TopologyError(f"device name {name!r} is not 1..15 bytes long")
-    if name in (".", "..") or any(c in "/:" or c.isspace() for c in name):
-        raise TopologyError(f"device name {name!r} is '.' or '..' or holds a slash, colon or white space")
+    if not 0 < len(name.encode("utf-8", "backslashreplace")) < 16:
+        raise TopologyError(f"a device name has 1..15 bytes, got {name[:40]!r}", "name")
+    if name in (".", "..") or any(c in "/:" or c.isspace() or not c.isprintable() for c in name):
+        raise TopologyError(f"not a device name: {name!r}", "name")
+
+
+def check_address(device: Device, address: Address) -> None:
+    """Check that a device can have an address. Ref: inet_rtm_newaddr, addrconf.c:inet6_addr_add.
+
+    Raises:
+        TopologyError: it is no address for a host, the device has it already, or the device
+            runs no IPv6.
+    """
+    if not unicast(address.address):
+        raise TopologyError("not an address that a device can have")
+    if address.family == IPV6:
+        if device.mtu < IPV6_MIN_MTU:
+            raise TopologyError(
+                f"IPv6 needs an MTU of at least {IPV6_MIN_MTU}, {device.name} has {device.mtu}"
+            )
+        if address.scope is Scope.HOST and not device.loopback:
+            raise TopologyError("Cannot assign loopback address on this device")
+    if device.has(address.address):
+        raise TopologyError(f"{device.name} has this address already")
+
+
+def unicast(address: bytes) -> bool:
+    """Whether the address can be that of one host."""
+    if len(address) == 4:
+        return 0 < address[0] < 224
+    return address[0] != 0xFF and any(address)

@@ -13,6 +13,7 @@ from flowtable.topology.route import Route, RouteProtocol, RouteTable, RouteType
 
 IPV6_CONNECTED_METRIC: Final = 256
 """IP6_RT_PRIO_ADDRCONF."""
+IPV6_LOOPBACK: Final = bytes(15) + b"\x01"
 
 
 def derive4(device: Device, lo: Device) -> list[Route]:
@@ -71,10 +72,10 @@ def derive6(device: Device, lo: Device, *, forwarding: bool) -> list[Route]:
         routes.append(_local(IPV6, device, lo, address.address, 128, None))
         host = (1 << 128 - address.prefixlen) - 1
         prefix = (int.from_bytes(address.address) & ~host).to_bytes(16)
-        if forwarding and not device.loopback and address.prefixlen < 127 and any(prefix):
+        if forwarding and address.prefixlen < 127 and any(prefix):
             routes.append(_local(IPV6, device, lo, prefix, 128, None, RouteType.ANYCAST))
         metric = address.metric or IPV6_CONNECTED_METRIC
-        if not address.noprefixroute:
+        if not address.noprefixroute and address.address != IPV6_LOOPBACK:
             routes.append(_connected6(device, prefix, address.prefixlen, metric))
         if address.peer is not None:
             routes.append(_connected6(device, address.peer, 128, metric))

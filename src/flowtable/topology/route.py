@@ -9,10 +9,11 @@ from bisect import insort
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
+from ipaddress import ip_address
 from typing import Final
 
 from flowtable.packet.packet import IPV4, IPV6
-from flowtable.topology.device import Device, Scope, link_local
+from flowtable.topology.device import Device, Scope, link_local, unicast
 from flowtable.topology.error import TopologyError
 from flowtable.topology.event import Listener, RouteChanged
 from flowtable.topology.source import inet_select_addr, ipv6_select_addr
@@ -71,7 +72,7 @@ class Route:
         mtu: path MTU in bytes, None for the device's.
         source: preferred source address for the box's own packets.
         onlink: the gateway is on the link although no route says so.
-        scope: distance to the destination, IPv4 only.
+        scope: distance to the destination, which ``Fib.add`` works out; IPv4 only.
         table: which table holds it.
         protocol: KERNEL for what follows from addresses.
         oif: the device that a lookup's ``oif`` is compared with: ``device``, except that a
@@ -175,9 +176,9 @@ class _Table:
             if routes is None:
                 continue
             for route in routes:
-                if route.type in REJECTING:
-                    return route
-                if oif is not None and route.oif is not oif:
+                # IPv6 keeps the types that end a packet on lo, IPv4 on no device.
+                anywhere = route.oif is None and route.family == IPV4
+                if not (oif is None or route.oif is oif or anywhere):
                     continue
                 if down or route.oif is None or route.oif.up:
                     return route
@@ -225,7 +226,7 @@ class Fib:
 
         Args:
             destination: 4 or 16 bytes.
-            oif: only routes through this device; the types that end a packet match anyway.
+            oif: only routes through this device; IPv4 types that end a packet match anyway.
 
         Returns:
             The same object until ``generation`` changes, or None: the network is unreachable.
@@ -272,7 +273,7 @@ class Fib:
         """
         route = self._checked(route)
         if any(route.same(other) for other in self._table(route).at(route)):
-            raise TopologyError("File exists")
+            raise TopologyError("File exists: there is such a route already", "to")
         self._insert(route)
         return route
 
@@ -337,12 +338,12 @@ class Fib:
     def _checked(self, route: Route) -> Route:
         size = 4 if self.family == IPV4 else 16
         if route.family != self.family or len(route.destination) != size:
-            raise TopologyError("Invalid address family")
+            raise TopologyError("Invalid address family", "to")
         shift = size * 8 - route.prefixlen
         if shift < 0 or int.from_bytes(route.destination) >> shift << shift != int.from_bytes(
             route.destination
         ):
-            raise TopologyError("Invalid prefix for given prefix length")
+            raise TopologyError("Invalid prefix for given prefix length", "to")
         if route.source is not None and not any(d.has(route.source) for d in self._devices.values()):
             raise TopologyError(
                 "Invalid prefsrc address" if self.family == IPV4 else "Invalid source address"
@@ -355,35 +356,38 @@ class Fib:
             return route
         if route.gateway is not None:
             return self._through_gateway(route, route.gateway)
+        if route.onlink:
+            raise TopologyError("onlink is for a route with a gateway", "onlink")
         if route.device is None:
             raise TopologyError("Egress device not specified")
-        scope = route.scope
-        table = route.table
+        scope, table, device = Scope.UNIVERSE, route.table, route.device
         match route.type:
-            case RouteType.LOCAL:
-                scope, table = Scope.HOST, RouteTable.LOCAL
-            case RouteType.BROADCAST | RouteType.ANYCAST | RouteType.MULTICAST:
+            case RouteType.LOCAL | RouteType.ANYCAST:
+                scope, table, device = Scope.HOST, RouteTable.LOCAL, self._devices["lo"]
+            case RouteType.BROADCAST | RouteType.MULTICAST:
                 scope, table = Scope.LINK, RouteTable.LOCAL
-            case _ if self.family == IPV4 and scope is Scope.UNIVERSE:
+            case _ if self.family == IPV4:
                 scope = Scope.LINK
-        return replace(route, scope=scope, table=table, oif=route.device)
+            case _:
+                pass
+        return replace(route, scope=scope, table=table, device=device, oif=route.device)
 
     def _through_gateway(self, route: Route, gateway: bytes) -> Route:
         """Ref: net/ipv4/fib_semantics.c:fib_check_nh_v4_gw, net/ipv6/route.c:ip6_validate_gw."""
         if route.type is not RouteType.UNICAST:
-            raise TopologyError("Route with host scope can not have a gateway")
+            raise TopologyError("Route with host scope can not have a gateway", "via")
         if len(gateway) != len(route.destination):
-            raise TopologyError("Gateway of another family than the destination")
+            raise TopologyError("Gateway of another family than the destination", "via")
         if any(device.has(gateway) for device in self._devices.values()):
-            raise TopologyError("Gateway can not be a local address")
+            raise TopologyError("Gateway can not be a local address", "via")
         device = route.device
         if route.onlink or link_local(gateway):
             if device is None:
                 raise TopologyError("Egress device not specified")
             if device.loopback:
-                raise TopologyError("Egress device can not be loopback device for this route")
-            if not _unicast(gateway):
-                raise TopologyError("Nexthop has invalid gateway")
+                raise TopologyError("Egress device can not be loopback device for this route", "dev")
+            if not unicast(gateway):
+                raise TopologyError("Nexthop has invalid gateway", "via")
             return replace(route, oif=device)
         value = int.from_bytes(gateway)
         hop = self._local.find(value, device, down=True) or self._main.find(value, device, down=True)
@@ -394,14 +398,9 @@ class Fib:
             or hop.device is None
             or hop.device.loopback
         ):
-            raise TopologyError("Nexthop has invalid gateway")
+            where = f"on {device.name}" if device is not None else "on any link"
+            raise TopologyError(f"Nexthop has invalid gateway: {ip_address(gateway)} is not {where}", "via")
         return replace(route, device=hop.device, oif=hop.device)
-
-
-def _unicast(address: bytes) -> bool:
-    if len(address) == 4:
-        return 0 < address[0] < 224 and address[0] != 127
-    return address[0] != 0xFF and any(address)
 
 
 def _to_many(kind: RouteType, destination: bytes, via: Route | None, oif: Device | None) -> Route:

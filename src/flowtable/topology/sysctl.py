@@ -245,7 +245,7 @@ class Sysctls:
         own = _first(self.ipv4_conf, name, device, "default")
         return max(fallback if general is None else general, fallback if own is None else own)
 
-    def set(self, name: str, value: int | tuple[int, int]) -> None:
+    def set(self, name: str, value: int | tuple[int, ...]) -> None:
         """Set a sysctl by its name, dotted or with slashes.
 
         Raises:

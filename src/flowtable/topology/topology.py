@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.topology.device import (
@@ -14,6 +15,7 @@ from flowtable.topology.device import (
     Device,
     DeviceKind,
     Scope,
+    check_address,
     check_name,
     eui64_link_local,
     link_local,
@@ -24,6 +26,9 @@ from flowtable.topology.local import derive4, derive6
 from flowtable.topology.neighbour import Neighbours
 from flowtable.topology.route import Fib
 from flowtable.topology.sysctl import Sysctls
+
+LOOPBACK_MTU: Final = 65536
+LOOPBACK_ADDRESSES: Final = (Address.parse("127.0.0.1/8"), Address.parse("::1/128"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +69,9 @@ class Topology:
         self.fib6 = Fib(IPV6, self.devices, self._notify)
         self.neighbours = Neighbours(self._notify)
         self.services: list[Service] = []
-        self.lo = self.add_device(Device("lo", LOOPBACK_INDEX, DeviceKind.LOOPBACK, mtu=65536))
-        self.add_address(self.lo, Address.parse("127.0.0.1/8"))
-        self.add_address(self.lo, Address.parse("::1/128"))
+        self.lo = self.add_device(Device("lo", LOOPBACK_INDEX, DeviceKind.LOOPBACK, mtu=LOOPBACK_MTU))
+        for address in LOOPBACK_ADDRESSES:
+            self.add_address(self.lo, address)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` after every change from now on, in the order of subscription.
@@ -95,13 +100,19 @@ class Topology:
         """Add a device with the addresses it has, and an IPv6 link-local one if it needs it.
 
         Raises:
-            TopologyError: its name or index is not valid or taken.
+            TopologyError: its name or index is not valid or taken, or it cannot have an address.
         """
         check_name(device.name)
         if device.name in self.devices:
-            raise TopologyError(f"there is already a device {device.name!r}")
+            raise TopologyError(f"there is already a device {device.name!r}", "name")
         if device.index < 1 or device.index in self.indexes:
-            raise TopologyError(f"ifindex {device.index} is not positive or taken")
+            raise TopologyError(f"ifindex {device.index} is not positive or taken", "ifindex")
+        if device.kind is DeviceKind.LOOPBACK and device.index != LOOPBACK_INDEX:
+            raise TopologyError("lo is the only loopback device", "kind")
+        given, device.addresses = device.addresses, []
+        for address in given:
+            check_address(device, address)
+            device.addresses.append(address)
         self.devices[device.name] = device
         self.indexes[device.index] = device
         self._notify(LinkChanged(device))
@@ -132,13 +143,19 @@ class Topology:
     def set_link(
         self, device: Device, *, up: bool | None = None, mtu: int | None = None, mac: bytes | None = None
     ) -> None:
-        """Change a device: ``ip link set``."""
+        """Change a device: ``ip link set``.
+
+        One whose MTU gets too small for IPv6 loses its IPv6 addresses.
+        """
         if up is not None:
             device.up = up
         if mtu is not None:
             device.mtu = mtu
         if mac is not None:
             device.mac = mac
+        if device.mtu < IPV6_MIN_MTU:
+            for address in [a for a in device.addresses if a.family == IPV6]:
+                self.remove_address(device, address)
         self.fib4.invalidate()
         self.fib6.invalidate()
         self._follow(device)
@@ -148,14 +165,9 @@ class Topology:
         """Add an address: ``ip address add``.
 
         Raises:
-            TopologyError: the device has it already, or runs no IPv6.
+            TopologyError: the device cannot have it.
         """
-        if device.has(address.address):
-            raise TopologyError("File exists")
-        if address.family == IPV6 and device.mtu < IPV6_MIN_MTU:
-            raise TopologyError(
-                f"IPv6 needs an MTU of at least {IPV6_MIN_MTU}, {device.name} has {device.mtu}"
-            )
+        check_address(device, address)
         device.addresses.append(address)
         self._follow(device)
         self._notify(AddressChanged(device, address))

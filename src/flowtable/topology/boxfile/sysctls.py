@@ -1,0 +1,52 @@
+"""``sysctls``: what ``sysctl`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from flowtable.topology.boxfile import text
+from flowtable.topology.boxfile.draft import Draft
+from flowtable.topology.boxfile.reader import Field, UnreadableError, unknown
+from flowtable.topology.error import TopologyError
+from flowtable.topology.sysctl import Key, find
+from flowtable.topology.topology import Topology
+
+_LOW: Final = -(2**31)
+_HIGH: Final = 2**32 - 1
+
+
+def read(field: Field, draft: Draft) -> None:
+    """Set the sysctls; a device's own are of a device in the file."""
+    seen: set[Key] = set()
+    for name, value in field.entries().items():
+        try:
+            key = find(name)
+            if key.device is not None and key.device not in draft.names | {"all", "default"}:
+                raise value.fail(unknown("device", key.device, sorted(draft.names)))
+            if key in seen:
+                raise value.fail("this sysctl stands twice")
+            seen.add(key)
+            draft.topology.sysctls.set(name, _value(value))
+        except TopologyError as error:
+            value.note(str(error))
+        except UnreadableError:
+            continue
+
+
+def _value(field: Field) -> int | tuple[int, ...]:
+    """A number, or several with white space between as sysctl(8) prints them."""
+    words = field.text().split()
+    if len(words) > 1 and all(len(w) < 11 and w.isascii() and w.isdigit() for w in words):
+        return tuple(int(word) for word in words)
+    return field.integer(_LOW, _HIGH)
+
+
+def write(topology: Topology) -> Iterator[str]:
+    """The section's lines: what differs from Linux's defaults."""
+    stated = list(topology.sysctls.stated())
+    if stated:
+        yield "sysctls:"
+    for name, value in stated:
+        words = str(value) if isinstance(value, int) else " ".join(map(str, value))
+        yield f"  {text.quoted(name)}: {words}"
