@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from struct import Struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowtable.capture.error import CaptureError
 from flowtable.capture.linktype import ETHERNET, describe
@@ -12,7 +13,7 @@ from flowtable.capture.skip import Skip
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from flowtable.capture.window import Window
 
@@ -33,23 +34,37 @@ _IF_TSRESOL: Final = 9
 _IF_TSOFFSET: Final = 14
 _PACKET_FLAGS: Final = 2
 
+_CACHED: Final = 4096
+"""Entries of a cache, after which it begins anew."""
+
 _WIDTHS: Final = {_IF_TSRESOL: 1, _IF_TSOFFSET: 8}
 """Of the interface options without which times would be read wrong, in bytes."""
 
 _DIRECTIONS: Final = (Direction.UNKNOWN, Direction.IN, Direction.OUT, Direction.UNKNOWN)
 
 
+_Shape = tuple["Callable[[bytes, int], tuple[bytes, int, bytes, bytes, int]]", int, int]
+"""How to take apart an enhanced packet block, its length, and that of its frame on the wire:
+packets of equal sizes have these in common. Plain tuples, since Python unpacks them fastest."""
+
+_Epoch = tuple[str, int, int]
+"""An interface's name, and what makes a time of the lower half of its stamps: base and unit."""
+
+
 class _Layout:
     """The structures of a section in its byte order."""
 
     def __init__(self, order: str) -> None:
+        self.order = order
         self.half = Struct(order + "H").unpack_from
         self.word = Struct(order + "I").unpack_from
+        self.words = Struct(order + "II").unpack
         self.seconds = Struct(order + "q").unpack
         self.option = Struct(order + "HH").unpack_from
         self.flags = Struct(order + "HHI").unpack_from
         self.interface = Struct(order + "HHI").unpack_from
-        self.enhanced = Struct(order + "7I").unpack_from
+        self.shape = Struct(order + "II12xII").unpack_from
+        self.enhanced = Struct(order + "5I").unpack_from
         self.obsolete = Struct(order + "HHIIII").unpack_from
 
 
@@ -88,6 +103,9 @@ class PcapngReader:
         self._foreign: dict[str, int] = {}
         self._number = 0
         self._time = 0
+        self._shapes: dict[tuple[int, int, int, int], _Shape] = {}
+        self._epochs: dict[bytes, _Epoch] = {}
+        self._directions: dict[bytes, Direction] = {}
 
     def records(self) -> Iterator[Record]:
         """The Ethernet frames of the file, in its order.
@@ -98,63 +116,53 @@ class PcapngReader:
             CaptureError: the rest of the file cannot be told apart into blocks, or none of its
                 packets is an Ethernet frame; every good packet before has been given.
         """
-        window, interfaces = self._window, self._interfaces
-        new, directions, unknown = tuple.__new__, _DIRECTIONS, Direction.UNKNOWN
+        window = self._window
+        shapes, epochs, directions = self._shapes, self._epochs, self._directions
+        new = tuple.__new__
         at = 0
         while window.advance(at, 12):
             data, at = window.data, 0
-            size = len(data)
-            while size - at >= 12:
-                enhanced, word, flags = self._layout.enhanced, self._layout.word, self._layout.flags
+            while len(data) - at >= 12:
+                peek = self._layout.shape
                 number, time = self._number, self._time
-                known, last = len(interfaces), size - 32
-                # Whole and ordinary enhanced packet blocks; anything else is left to _block().
-                while at <= last:
-                    kind, length, ident, high, low, captured, original = enhanced(data, at)
-                    begin = at + 28
-                    options = begin + captured + (-captured & 3)
-                    trailer = at + length - 4
-                    if (
-                        kind != _ENHANCED
-                        or trailer > size - 4
-                        or options > trailer
-                        or ident >= known
-                        or captured < original
-                        or not captured
-                        or word(data, trailer)[0] != length
-                    ):
+                # Ordinary packets, in as few steps as they can be had; others are left to _block().
+                while True:
+                    try:
+                        shape = peek(data, at)
+                        unpack, length, original = shapes[shape]
+                        epoch, low, frame, options, copy = unpack(data, at)
+                    except KeyError:
+                        if self._learn_shape(shape):
+                            continue
                         break
-                    name, linktype, _, multiplier, divisor, offset = interfaces[ident]
-                    if linktype != ETHERNET or length & 3:
+                    except struct.error:  # it ends behind what is in memory
                         break
-                    time = (high << 32 | low) * multiplier
-                    if divisor != 1:
-                        time //= divisor
-                    if offset:
-                        time += offset
-                    if options == trailer:
-                        direction = unknown
-                    else:
-                        code, width, value = flags(data, options)
-                        if code == _PACKET_FLAGS and width == 4 and trailer - options >= 8:
-                            direction = directions[value & 3]
-                        else:
-                            direction = self._direction(data, options, trailer)
+                    if copy != length:
+                        break
+                    try:
+                        name, base, unit = epochs[epoch]
+                    except KeyError:
+                        if self._learn_epoch(epoch):
+                            continue
+                        break
+                    try:
+                        direction = directions[options]
+                    except KeyError:
+                        _bound(directions)
+                        direction = directions[options] = self._direction(options)
                     number += 1
-                    at = trailer + 4
-                    yield new(
-                        Record, (number, name, time, data[begin : begin + captured], original, direction)
-                    )
+                    time = base + low * unit
+                    at += length
+                    yield new(Record, (number, name, time, frame, original, direction))
                 self._number, self._time = number, time
-                if size - at < 12:
+                if len(data) - at < 12:
                     break
                 length = self._block_length(data, at)
-                if at + length > size:
+                if at + length > len(data):
                     whole = window.advance(at, length)
                     data, at = window.data, 0
-                    size = len(data)
                     if not whole:
-                        raise self._error(0, f"cut short: {size} bytes of a block of {length} bytes")
+                        raise self._error(0, f"cut short: {len(data)} bytes of a block of {length} bytes")
                 outcome = self._block(data, at, length)
                 at += length
                 if outcome is not None:
@@ -168,6 +176,32 @@ class PcapngReader:
         if self._skipped[Skip.LINK_TYPE] and self._skipped.total() == self._number:
             reason = f"no Ethernet frames, but {', '.join(self._foreign)}"
             raise CaptureError(self._name, min(self._foreign.values()), reason)
+
+    def _learn_shape(self, shape: tuple[int, int, int, int]) -> bool:
+        """Prepare for blocks that begin like this one; false if they are no ordinary packets."""
+        kind, length, captured, original = shape
+        padding = -captured & 3
+        options = length - 32 - captured - padding
+        ordinary = kind == _ENHANCED and not length & 3 and options >= 0 and 0 < captured >= original
+        if ordinary and length <= _LONGEST_BLOCK:
+            _bound(self._shapes)
+            form = f"{self._layout.order}8x8sI8x{captured}s{padding}x{options}sI"
+            self._shapes[shape] = (Struct(form).unpack_from, length, original)
+            return True
+        return False
+
+    def _learn_epoch(self, epoch: bytes) -> bool:
+        """Prepare for stamps that begin like this one; false if they need more than a product."""
+        ident, high = self._layout.words(epoch)
+        if ident >= len(self._interfaces):
+            return False
+        interface = self._interfaces[ident]
+        if interface.linktype != ETHERNET or interface.divisor != 1:
+            return False
+        _bound(self._epochs)
+        base = (high << 32) * interface.multiplier + interface.offset
+        self._epochs[epoch] = (interface.name, base, interface.multiplier)
+        return True
 
     def _error(self, at: int, reason: str) -> CaptureError:
         return CaptureError(self._name, self._window.start + at, reason, packet=self._number + 1)
@@ -211,6 +245,8 @@ class PcapngReader:
         if major != 1:
             raise self._error(at, f"pcapng version {major}, expected 1")
         self._interfaces.clear()
+        for cache in (self._shapes, self._epochs, self._directions):
+            cache.clear()
 
     def _describe(self, data: bytes, at: int, length: int) -> None:
         """Interface description block. Ref: section 4.2."""
@@ -247,7 +283,7 @@ class PcapngReader:
         """Enhanced packet block. Ref: section 4.3."""
         if length < 32:
             return Skip.MALFORMED
-        _, _, ident, high, low, captured, original = self._layout.enhanced(data, at)
+        ident, high, low, captured, original = self._layout.enhanced(data, at + 8)
         return self._packet(data, at + 28, at + length - 4, ident, high << 32 | low, captured, original)
 
     def _obsolete(self, data: bytes, at: int, length: int) -> Record | Skip:
@@ -285,19 +321,26 @@ class PcapngReader:
         if stamp is not None:
             self._time = stamp * interface.multiplier // interface.divisor + interface.offset
         frame = data[begin : begin + captured]
-        direction = self._direction(data, options, end)
+        direction = self._direction(data[options:end])
         return Record(self._number + 1, interface.name, self._time, frame, original, direction)
 
-    def _direction(self, data: bytes, at: int, end: int) -> Direction:
+    def _direction(self, options: bytes) -> Direction:
         """The direction among a packet's options; damage among them costs only the direction."""
-        while at + 8 <= end:
-            code, width, value = self._layout.flags(data, at)
+        at = 0
+        while at + 8 <= len(options):
+            code, width, value = self._layout.flags(options, at)
             if code == _END_OF_OPTIONS:
                 break
             if code == _PACKET_FLAGS and width == 4:
                 return _DIRECTIONS[value & 3]
             at += 4 + (width + 3 & ~3)
         return Direction.UNKNOWN
+
+
+def _bound(cache: dict[Any, Any]) -> None:
+    """Make room in a cache that has grown as large as it may."""
+    if len(cache) >= _CACHED:
+        cache.clear()
 
 
 def _resolution(exponent: int) -> tuple[int, int]:

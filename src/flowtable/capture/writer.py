@@ -9,19 +9,22 @@ from flowtable.capture.linktype import ETHERNET
 from flowtable.capture.record import Direction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
+_OUT: Final = Direction.OUT
 _SNAPLEN: Final = 0x40000
+
+_ENHANCED: Final = 6
 
 _GATHER: Final = 1024
 """Packets gathered before they go to the stream in one piece."""
 
 _section: Final = Struct("<IIIHHq").pack
 _description: Final = Struct("<IIHHI").pack
-_enhanced: Final = Struct("<7I").pack
 _option: Final = Struct("<HH").pack
 _word: Final = Struct("<I").pack
+_words: Final = Struct("<II").pack
 _header: Final = Struct("<IHHiIII").pack
 _packet: Final = Struct("<4I").pack
 
@@ -51,6 +54,13 @@ class _Writer:
         self._pieces.clear()
 
 
+_Block = tuple[
+    "Callable[[bytes, int, int, int, bytes, bytes | bytearray, bytes], bytes]", bytes, bytes, bytes
+]
+"""How to put together a packet block, and what stands in it before the time, between the time and
+the frame, and behind the frame: frames of equal size and direction have these in common."""
+
+
 class PcapngWriter(_Writer):
     """Writes a pcapng stream of one little-endian section, times in nanoseconds.
 
@@ -66,13 +76,11 @@ class PcapngWriter(_Writer):
     def __init__(self, stream: BinaryIO, interfaces: Iterable[str]) -> None:
         names = tuple(interfaces)
         self._idents = {name: ident for ident, name in enumerate(names)}
-        self._tails: dict[Direction, dict[int, tuple[int, bytes]]] = {each: {} for each in Direction}
-        self._out = self._tails[Direction.OUT]
+        self._blocks: dict[Direction, dict[int, _Block]] = {each: {} for each in Direction}
+        self._sent = self._blocks[_OUT]
         super().__init__(stream, _section_header() + b"".join(map(_interface_description, names)))
 
-    def write(
-        self, interface: str, time: int, data: bytes | bytearray, direction: Direction = Direction.OUT
-    ) -> None:
+    def write(self, interface: str, time: int, data: bytes | bytearray, direction: Direction = _OUT) -> None:
         """Write a frame.
 
         Args:
@@ -82,16 +90,15 @@ class PcapngWriter(_Writer):
             direction: which way it passed the interface.
         """
         size = len(data)
-        # An Enum hashes slowly, hence no look-up by direction here.
-        tails = self._out if direction is Direction.OUT else self._tails[direction]
+        # An Enum hashes slowly, hence no look-up of the direction that is usual.
+        blocks = self._sent if direction is _OUT else self._blocks[direction]
         try:
-            length, tail = tails[size]
+            pack, head, sizes, tail = blocks[size]
         except KeyError:
-            length, tail = tails[size] = _tail(size, direction)
+            pack, head, sizes, tail = blocks[size] = _block(size, direction)
         pieces = self._pieces
         ident = self._idents[interface]
-        head = _enhanced(6, length, ident, time >> 32, time & 0xFFFFFFFF, size, size)
-        pieces.append(head + data + tail)
+        pieces.append(pack(head, ident, time >> 32, time & 0xFFFFFFFF, sizes, data, tail))
         if len(pieces) >= _GATHER:
             self._hand_over()
 
@@ -145,9 +152,11 @@ def _interface_description(name: str) -> bytes:
     return _description(1, length, ETHERNET, 0, _SNAPLEN) + options + _word(length)
 
 
-def _tail(size: int, direction: Direction) -> tuple[int, bytes]:
-    """Length of the packet block of a frame of ``size`` bytes, and what follows the frame in it."""
+def _block(size: int, direction: Direction) -> _Block:
+    """How to write the packet block of a frame of ``size`` bytes. Ref: section 4.3."""
     options = _options((2, _word(direction.value))) if direction is not Direction.UNKNOWN else b""
     padding = bytes(-size & 3)
     length = 32 + size + len(padding) + len(options)
-    return length, padding + options + _word(length)
+    tail = padding + options + _word(length)
+    pack = Struct(f"<8sIII8s{size}s{len(tail)}s").pack
+    return pack, _words(_ENHANCED, length), _words(size, size), tail
