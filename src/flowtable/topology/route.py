@@ -5,7 +5,6 @@ Ref: net/ipv4/fib_trie.c, net/ipv4/fib_semantics.c, net/ipv6/route.c.
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
@@ -16,6 +15,7 @@ from flowtable.packet.packet import IPV4, IPV6
 from flowtable.topology.device import Device, Scope, link_local, unicast
 from flowtable.topology.error import TopologyError
 from flowtable.topology.event import Listener, RouteChanged
+from flowtable.topology.prefix import PrefixTable
 from flowtable.topology.source import inet_select_addr, ipv6_select_addr
 
 CACHE_SIZE: Final = 65536
@@ -112,6 +112,23 @@ class Route:
         """Whether packets that take it are delivered to the box itself."""
         return self.type in _DELIVERED
 
+    @property
+    def usable(self) -> bool:
+        """Whether the state of its device lets packets take it.
+
+        An IPv4 address stays the box's own while its device is down (weak host model).
+        """
+        if self.oif is None or self.oif.up:
+            return True
+        return self.type is RouteType.LOCAL and self.family == IPV4
+
+    def through(self, oif: Device) -> bool:
+        """Whether a lookup for one output device may find it.
+
+        IPv6 keeps the types that end a packet on ``lo``, IPv4 on no device at all.
+        """
+        return self.oif is oif or (self.oif is None and self.family == IPV4)
+
     def same(self, other: Route) -> bool:
         """Whether both say the same of the same destination."""
         return _facts(self) == _facts(other)
@@ -137,61 +154,6 @@ def _facts(route: Route) -> tuple[object, ...]:
     )
 
 
-class _Table:
-    """Routes by prefix length, longest first, then by network."""
-
-    def __init__(self, bits: int) -> None:
-        self._bits = bits
-        self._networks: dict[int, dict[int, list[Route]]] = {}
-        self.levels: list[tuple[int, dict[int, list[Route]]]] = []
-
-    def _refresh(self) -> None:
-        every = (1 << self._bits) - 1
-        self.levels = [
-            (every ^ (every >> prefixlen), self._networks[prefixlen])
-            for prefixlen in sorted(self._networks, reverse=True)
-        ]
-
-    def add(self, route: Route) -> None:
-        networks = self._networks.setdefault(route.prefixlen, {})
-        routes = networks.setdefault(int.from_bytes(route.destination), [])
-        insort(routes, route, key=lambda r: r.metric)
-        if len(networks) == 1:
-            self._refresh()
-
-    def remove(self, route: Route) -> None:
-        networks = self._networks[route.prefixlen]
-        network = int.from_bytes(route.destination)
-        networks[network].remove(route)
-        if not networks[network]:
-            del networks[network]
-        if not networks:
-            del self._networks[route.prefixlen]
-            self._refresh()
-
-    def find(self, destination: int, oif: Device | None, *, down: bool = False) -> Route | None:
-        """The best route; with ``down`` also through devices that are."""
-        for mask, networks in self.levels:
-            routes = networks.get(destination & mask)
-            if routes is None:
-                continue
-            for route in routes:
-                # IPv6 keeps the types that end a packet on lo, IPv4 on no device.
-                anywhere = route.oif is None and route.family == IPV4
-                if not (oif is None or route.oif is oif or anywhere):
-                    continue
-                if down or route.oif is None or route.oif.up:
-                    return route
-                # An IPv4 address stays the box's own while its device is down (weak host model).
-                if route.type is RouteType.LOCAL and route.family == IPV4:
-                    return route
-        return None
-
-    def at(self, route: Route) -> list[Route]:
-        networks = self._networks.get(route.prefixlen, {})
-        return networks.get(int.from_bytes(route.destination), [])
-
-
 class Fib:
     """The routes of one family: the local table, then the main one.
 
@@ -207,8 +169,8 @@ class Fib:
         self._notify = notify
         self._routes: dict[Route, None] = {}
         bits = 32 if family == IPV4 else 128
-        self._local = _Table(bits)
-        self._main = _Table(bits)
+        self._local = PrefixTable(bits)
+        self._main = PrefixTable(bits)
         self._cache: dict[bytes, Route | None] = {}
         self._oif_cache: dict[tuple[int, bytes], Route | None] = {}
 
@@ -326,7 +288,7 @@ class Fib:
             case _:
                 return inet_select_addr(self._devices.values(), device, route.gateway, route.scope)
 
-    def _table(self, route: Route) -> _Table:
+    def _table(self, route: Route) -> PrefixTable:
         return self._local if route.table is RouteTable.LOCAL else self._main
 
     def _insert(self, route: Route) -> None:
@@ -345,21 +307,21 @@ class Fib:
         ):
             raise TopologyError("Invalid prefix for given prefix length", "to")
         if route.source is not None and not any(d.has(route.source) for d in self._devices.values()):
-            raise TopologyError(
-                "Invalid prefsrc address" if self.family == IPV4 else "Invalid source address"
-            )
+            words = "Invalid prefsrc address" if self.family == IPV4 else "Invalid source address"
+            raise TopologyError(words, "src")
         if self.family == IPV6 and route.metric == 0:
             route = replace(route, metric=IPV6_DEFAULT_METRIC)
         if route.type in REJECTING:
             if route.gateway is not None or route.device is not None:
-                raise TopologyError("Gateway, device and multipath can not be specified for this route type")
+                words = "Gateway, device and multipath can not be specified for this route type"
+                raise TopologyError(words, "type")
             return route
         if route.gateway is not None:
             return self._through_gateway(route, route.gateway)
         if route.onlink:
             raise TopologyError("onlink is for a route with a gateway", "onlink")
         if route.device is None:
-            raise TopologyError("Egress device not specified")
+            raise TopologyError("Egress device not specified", "dev")
         scope, table, device = Scope.UNIVERSE, route.table, route.device
         match route.type:
             case RouteType.LOCAL | RouteType.ANYCAST:
@@ -383,7 +345,7 @@ class Fib:
         device = route.device
         if route.onlink or link_local(gateway):
             if device is None:
-                raise TopologyError("Egress device not specified")
+                raise TopologyError("Egress device not specified", "dev")
             if device.loopback:
                 raise TopologyError("Egress device can not be loopback device for this route", "dev")
             if not unicast(gateway):
