@@ -1,0 +1,74 @@
+"""What a flowtable asks of that which forwards packets for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowtable.flows.entry import FlowEntry
+    from flowtable.flows.teardown import Teardown
+    from flowtable.packet.miss import Miss
+    from flowtable.topology.device import Device
+
+
+class Handover(NamedTuple):
+    """A packet that the fast path changed but that needs the neighbour layer to leave.
+
+    Attributes:
+        device: the device it leaves through.
+        next_hop: the neighbour to resolve or confirm, 4 or 16 bytes.
+        packet: the packet, from its network header on.
+    """
+
+    device: Device
+    next_hop: bytes
+    packet: bytes
+
+
+Outcome: TypeAlias = "tuple[Device, bytes] | Handover | Miss"
+"""What became of a frame.
+
+A plain tuple of the device and the complete frame to send there (never a subclass: test
+``outcome.__class__ is tuple``), a ``Handover``, or why the frame, of which no byte was changed,
+takes the classic path.
+"""
+
+OnEnd: TypeAlias = "Callable[[FlowEntry, Teardown, int], None]"
+"""What a datapath calls when a packet ends a flow: the flow, why, and the time."""
+
+
+class Datapath(Protocol):
+    """Where the entries of one flowtable forward packets.
+
+    A datapath keeps no time and takes no decision about an entry's life: it matches, forwards,
+    counts, and reports the packets that end a flow to its ``OnEnd``.
+    """
+
+    def install(self, entry: FlowEntry) -> None:
+        """Forward by an entry, or bring an installed one up to date after a change to it.
+
+        An entry installed later hides an older one with the same key until it is removed.
+        """
+        ...
+
+    def remove(self, entry: FlowEntry) -> None:
+        """Forget an entry; its counts are final afterwards.
+
+        Raises:
+            KeyError: it is not installed.
+        """
+        ...
+
+    def stats(self, entry: FlowEntry) -> None:
+        """Bring the entry's ``refreshed``, ``flags`` and its directions' counts up to date.
+
+        Raises:
+            KeyError: it is not installed.
+        """
+        ...
+
+    def process(self, frame: bytes, iif: int, now: int) -> Outcome:
+        """Forward one frame that arrived on the device with index ``iif``."""
+        ...

@@ -1,0 +1,183 @@
+"""An offloaded flow: one connection, seen from the wire in its two directions."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from flowtable.conntrack.connection import Connection
+    from flowtable.flows.flowtable import Flowtable
+    from flowtable.flows.teardown import Teardown
+    from flowtable.packet.flowkey import FlowKey
+    from flowtable.topology.device import Device
+    from flowtable.topology.neighbour import Neighbour
+    from flowtable.topology.route import Route
+
+
+class FlowFlag:
+    """Bits of ``FlowEntry.flags``. Ref: include/net/netfilter/nf_flow_table.h:nf_flow_flags.
+
+    Plain integers and not an ``IntFlag``: they are tested on the fast path.
+    """
+
+    SNAT: Final = 1 << 0
+    """The connection's source is translated."""
+    DNAT: Final = 1 << 1
+    """The connection's destination is translated."""
+    CLOSING: Final = 1 << 2
+    """The fast path forwarded a FIN or RST."""
+    TEARDOWN: Final = 1 << 3
+    """Torn down: lookups miss, garbage collection frees it."""
+    GONE: Final = 1 << 4
+    """Its connection was deleted: lookups miss, garbage collection tears it down."""
+
+
+class Transmit(Enum):
+    """How packets of a direction leave. Ref: include/net/netfilter/nf_flow_table.h:flow_offload_xmit_type."""
+
+    NEIGH = "neigh"
+    """To the neighbour that is the next hop of its route."""
+
+
+class Direction:
+    """One direction of a flow: what arrives, and how it leaves.
+
+    Attributes:
+        key: what packets of this direction carry when they arrive.
+        rewritten: what they carry when they leave, laid out as ``key.wire``.
+        transmit: how they leave.
+        device: the device they leave through.
+        route: the route they take.
+        next_hop: the neighbour they are handed to, 4 or 16 bytes.
+        mtu: the largest packet that may leave, bytes from the network header on.
+        neighbour: what is known of ``next_hop``, None for nothing.
+        ages: whether the neighbour layer wants to see packets while ``neighbour`` is STALE, so
+            that it confirms it.
+        source: MAC address they leave with.
+        destination: MAC address they leave for, empty while packets cannot be sent.
+        stale: the route is no longer valid; the next packet ends the flow.
+        packets: packets forwarded by the fast path.
+        bytes: their lengths from the network header on, encapsulation excluded.
+        used: when the last of them was received, nanoseconds; 0 for never.
+
+    Ref: include/net/netfilter/nf_flow_table.h:flow_offload_tuple.
+    """
+
+    __slots__ = (
+        "ages",
+        "bytes",
+        "destination",
+        "device",
+        "key",
+        "mtu",
+        "neighbour",
+        "next_hop",
+        "packets",
+        "rewritten",
+        "route",
+        "source",
+        "stale",
+        "transmit",
+        "used",
+    )
+
+    def __init__(
+        self,
+        key: FlowKey,
+        rewritten: bytes,
+        device: Device,
+        route: Route,
+        next_hop: bytes,
+        mtu: int,
+        transmit: Transmit = Transmit.NEIGH,
+    ) -> None:
+        self.key = key
+        self.rewritten = rewritten
+        self.transmit = transmit
+        self.device = device
+        self.route = route
+        self.next_hop = next_hop
+        self.mtu = mtu
+        self.neighbour: Neighbour | None = None
+        self.ages = False
+        self.source = device.mac
+        self.destination = b""
+        self.stale = False
+        self.packets = 0
+        self.bytes = 0
+        self.used = 0
+
+    @property
+    def target(self) -> bytes:
+        """The address they go to when they leave, 4 or 16 bytes."""
+        rewritten = self.rewritten
+        return rewritten[(len(rewritten) - 4) // 2 : -4]
+
+    def __repr__(self) -> str:
+        key = self.key
+        return (
+            f"<Direction iif {key.iif} proto {key.l4proto} {key.wire.hex()} -> {self.rewritten.hex()}"
+            f" dev {self.device.name}>"
+        )
+
+
+class FlowEntry:
+    """A flow in a flowtable.
+
+    Attributes:
+        flowtable: the flowtable it is in.
+        connection: the connection it forwards packets of.
+        directions: original and reply.
+        flags: bits of ``FlowFlag``.
+        created: when it was added, nanoseconds.
+        refreshed: when a packet last moved its timeout; datapaths stamp it, no oftener than the
+            profile's refresh granularity.
+        expires: when it has been idle for too long; as recent as the flowtable's last look at it.
+        own: when its connection would time out by itself, where the flow gives it more time.
+        ended: why it was torn down, None while it lives.
+        reported: packets and bytes of each direction at the flowtable's last look.
+
+    Ref: include/net/netfilter/nf_flow_table.h:flow_offload.
+    """
+
+    __slots__ = (
+        "connection",
+        "created",
+        "directions",
+        "ended",
+        "expires",
+        "flags",
+        "flowtable",
+        "own",
+        "refreshed",
+        "reported",
+    )
+
+    def __init__(
+        self,
+        flowtable: Flowtable,
+        connection: Connection,
+        original: Direction,
+        reply: Direction,
+        flags: int,
+        now: int,
+    ) -> None:
+        self.flowtable = flowtable
+        self.connection = connection
+        self.directions = (original, reply)
+        self.flags = flags
+        self.created = now
+        self.refreshed = now
+        self.expires = now
+        self.own: int | None = None
+        self.ended: Teardown | None = None
+        self.reported = [(0, 0), (0, 0)]
+
+    @property
+    def torn_down(self) -> bool:
+        """Whether it no longer forwards and waits to be freed."""
+        return self.flags & FlowFlag.TEARDOWN != 0
+
+    def __repr__(self) -> str:
+        return f"<FlowEntry {self.directions[0]!r} flags {self.flags:#x}>"

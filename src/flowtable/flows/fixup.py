@@ -1,0 +1,156 @@
+"""What being offloaded does to the timeout and state of a connection.
+
+While the fast path has a connection, conntrack does not see its packets. It must neither time
+out meanwhile, nor be judged by what it was before when its packets come back.
+
+Ref: net/netfilter/nf_flow_table_core.c:flow_offload_add, nf_flow_table_extend_ct_timeout,
+flow_offload_fixup_ct.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flowtable.clock import SECOND
+from flowtable.conntrack.connection import Status, TcpFlag, TcpState
+from flowtable.conntrack.tuple import ORIGINAL
+from flowtable.flows.entry import FlowFlag
+from flowtable.packet.packet import TCP, UDP
+from flowtable.profile import AfterTeardown, FixUp, IdleTimeout, Lifetime
+
+if TYPE_CHECKING:
+    from flowtable.conntrack.connection import Connection
+    from flowtable.conntrack.core import Conntrack
+    from flowtable.conntrack.settings import Settings
+    from flowtable.flows.entry import FlowEntry
+    from flowtable.profile import Profile
+    from flowtable.topology.sysctl import Sysctls
+
+IDLE: Final = 30 * SECOND
+"""Ref: include/net/netfilter/nf_flow_table.h:NF_FLOW_TIMEOUT."""
+DAY: Final = 86400 * SECOND
+"""Ref: include/net/netfilter/nf_conntrack.h:NF_CT_DAY."""
+
+
+def idle_timeout(profile: Profile, sysctls: Sysctls, l4proto: int) -> int:
+    """After how many nanoseconds without a packet a flow of this protocol ends.
+
+    Ref: net/netfilter/nf_flow_table_core.c:flow_offload_get_timeout.
+    """
+    match profile.idle_timeout:
+        case IdleTimeout.BUILT_IN:
+            return IDLE
+        case IdleTimeout.SYSCTL:
+            if l4proto == TCP:
+                return sysctls.nf_flowtable_tcp_timeout * SECOND
+            if l4proto == UDP:
+                return sysctls.nf_flowtable_udp_timeout * SECOND
+            return IDLE
+
+
+def begin(entry: FlowEntry, conntrack: Conntrack, profile: Profile, now: int) -> None:
+    """A connection was offloaded: give it the timeout of an offloaded one."""
+    match profile.lifetime:
+        case Lifetime.HALF_DAY:
+            extend(entry, conntrack, now)
+        case Lifetime.ONE_DAY:
+            conntrack.set_timeout(entry.connection, now + DAY)
+        case Lifetime.ACTIVITY:
+            pass
+
+
+def extend(entry: FlowEntry, conntrack: Conntrack, now: int) -> None:
+    """Give a connection with less than half a day left a whole one.
+
+    Ref: include/net/netfilter/nf_conntrack.h:nf_ct_offload_timeout.
+    """
+    if entry.connection.expires - now < DAY // 2:
+        conntrack.set_timeout(entry.connection, now + DAY)
+
+
+def follow(entry: FlowEntry, conntrack: Conntrack, timeout: int) -> None:
+    """Let a connection live as if conntrack had seen its last packet on the fast path.
+
+    It lives no shorter than the flow itself, which an administrator may have given more time
+    than conntrack gives the connection.
+
+    Args:
+        entry: the flow, its counts and ``expires`` up to date.
+        conntrack: the connections.
+        timeout: that the last packet would have given the connection, nanoseconds.
+    """
+    own = max(direction.used for direction in entry.directions) + timeout
+    entry.own = own if own < entry.expires else None
+    expires = max(own, entry.expires)
+    if expires > entry.connection.expires:
+        conntrack.set_timeout(entry.connection, expires)
+
+
+def end(entry: FlowEntry, conntrack: Conntrack, profile: Profile, idle: int, now: int) -> None:
+    """A flow was torn down: what its connection is left with.
+
+    Args:
+        entry: the flow, its counts and ``expires`` up to date.
+        conntrack: the connections.
+        profile: which rules apply.
+        idle: the idle timeout of the flow, nanoseconds.
+        now: the time.
+    """
+    connection = entry.connection
+    tcp = connection.tcp
+    settings = conntrack.settings
+    if tcp is not None:
+        if profile.forget_max_ack:
+            tcp.forget_windows()
+        else:
+            for window in tcp.seen:
+                window.maxwin = 0
+    match profile.fix_up:
+        case FixUp.PICKUP:
+            if tcp is not None:
+                tcp.state = TcpState.ESTABLISHED
+        case FixUp.LESS_IDLE:
+            if connection.l4proto in _PICKUP:
+                _shorten(connection, conntrack, _state_timeout(connection, settings) - idle, now)
+        case FixUp.LESS_IDLE_IF_EXPIRED:
+            if tcp is not None and entry.flags & FlowFlag.CLOSING:
+                tcp.state = TcpState.CLOSE
+                tcp.seen[ORIGINAL].flags |= TcpFlag.CLOSE_INIT
+                conntrack.set_timeout(connection, now + settings.tcp[TcpState.CLOSE])
+            elif connection.l4proto in _PICKUP:
+                timeout = _state_timeout(connection, settings)
+                if entry.expires <= now:
+                    timeout -= idle
+                _shorten(connection, conntrack, timeout, now)
+        case FixUp.REMAINING:
+            if entry.own is not None and connection.expires == entry.expires:
+                conntrack.set_timeout(connection, max(entry.own, now))
+
+
+def freed(entry: FlowEntry, conntrack: Conntrack, profile: Profile, now: int) -> None:
+    """A flow that was torn down before left its table."""
+    connection = entry.connection
+    if profile.after_teardown is AfterTeardown.LINGERS_OFFLOADED:
+        connection.status &= ~Status.OFFLOAD
+    if profile.fix_up is FixUp.PICKUP and connection.l4proto in _PICKUP:
+        _shorten(connection, conntrack, _PICKUP[connection.l4proto], now)
+
+
+_PICKUP: Final = {TCP: 120 * SECOND, UDP: 30 * SECOND}
+"""Ref: net/netfilter/nf_flow_table_core.c of 5.13: NF_FLOWTABLE_TCP_PICKUP_TIMEOUT."""
+
+
+def _state_timeout(connection: Connection, settings: Settings) -> int:
+    """The timeout of the state that conntrack last saw."""
+    if connection.tcp is not None:
+        return settings.tcp[connection.tcp.state]
+    replied = connection.status & Status.SEEN_REPLY
+    if connection.l4proto == UDP:
+        return settings.udp_stream if replied else settings.udp
+    return settings.gre_stream if replied else settings.gre
+
+
+def _shorten(connection: Connection, conntrack: Conntrack, timeout: int, now: int) -> None:
+    expires = now + max(timeout, 0)
+    if expires < connection.expires:
+        conntrack.set_timeout(connection, expires)

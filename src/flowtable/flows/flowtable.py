@@ -1,0 +1,238 @@
+"""A flowtable: what gets into it, what keeps it there, and how it gets out.
+
+Ref: net/netfilter/nf_flow_table_core.c.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flowtable.clock import SECOND
+from flowtable.conntrack.connection import Status
+from flowtable.flows import fixup, mirror
+from flowtable.flows.admission import refuse
+from flowtable.flows.entry import FlowEntry, FlowFlag
+from flowtable.flows.refusal import Refusal
+from flowtable.flows.teardown import Teardown
+from flowtable.flows.way import find_ways, follow_neighbour, nat_flags
+from flowtable.profile import AfterTeardown, Duplicate, Lifetime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flowtable.conntrack.core import Conntrack
+    from flowtable.flows.datapath import Datapath, OnEnd
+    from flowtable.flows.ledger import Ledger
+    from flowtable.packet.flowkey import FlowKey
+    from flowtable.packet.packet import Packet
+    from flowtable.profile import Profile
+    from flowtable.ruleset import model
+    from flowtable.ruleset.family import Family
+    from flowtable.topology.topology import Topology
+
+    DatapathFactory = Callable[[Family, Profile, OnEnd], Datapath]
+
+COLLECT_INTERVAL: Final = SECOND
+"""Ref: net/netfilter/nf_flow_table_core.c:nf_flow_offload_work_gc."""
+
+
+class Flowtable:
+    """One flowtable.
+
+    Attributes:
+        declaration: the ruleset's: table, name, priority, devices, flags.
+        datapath: where its entries forward packets.
+    """
+
+    def __init__(
+        self,
+        declaration: model.Flowtable,
+        profile: Profile,
+        topology: Topology,
+        conntrack: Conntrack,
+        ledger: Ledger,
+        datapath: DatapathFactory,
+        on_teardown: OnEnd,
+        now: int,
+    ) -> None:
+        """Begin empty.
+
+        Args:
+            declaration: the ruleset's.
+            profile: how it behaves.
+            topology: the box.
+            conntrack: the connections of the box.
+            ledger: the flows of all flowtables of the box.
+            datapath: makes what forwards packets.
+            on_teardown: told of every flow that ended.
+            now: when it was created; garbage is collected every second from then on.
+        """
+        self.declaration = declaration
+        self.datapath = datapath(declaration.family, profile, self.teardown)
+        self._profile = profile
+        self._topology = topology
+        self._conntrack = conntrack
+        self._ledger = ledger
+        self._on_teardown = on_teardown
+        self._created = now
+        self._entries: dict[FlowEntry, None] = {}
+        self._keys: dict[FlowKey, FlowEntry] = {}
+        self._due: int | None = None
+
+    def __iter__(self) -> Iterator[FlowEntry]:
+        """All entries, those included that are torn down and not freed yet."""
+        return iter(list(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def next_due(self) -> int | None:
+        """When to ``collect`` next, nanoseconds; None while there is nothing to collect."""
+        return self._due
+
+    def add(self, packet: Packet, now: int) -> Refusal | None:
+        """Offload the connection of a packet at the forward hook.
+
+        Args:
+            packet: a routed packet.
+            now: the time, nanoseconds.
+
+        Returns:
+            Why nothing was added; None if the flow is in the flowtable now.
+
+        Ref: net/netfilter/nft_flow_offload.c:nft_flow_offload_eval.
+        """
+        profile = self._profile
+        refusal = refuse(packet, profile)
+        if refusal is not None:
+            return refusal
+        ways = find_ways(packet, profile, self._topology, self.declaration.devices)
+        if isinstance(ways, Refusal):
+            return ways
+        connection = packet.ct
+        assert connection is not None
+        if connection.status & Status.DYING:
+            return Refusal.DYING
+
+        connection.status |= Status.OFFLOAD
+        if connection.tcp is not None:
+            connection.tcp.make_liberal()
+        entry = FlowEntry(self, connection, *ways, nat_flags(connection.status), now)
+        entry.expires = now + self._idle(entry)
+        for direction in ways:
+            follow_neighbour(direction, self._topology)
+        fixup.begin(entry, self._conntrack, profile, now)
+        self._insert(entry, now)
+        return None
+
+    def _insert(self, entry: FlowEntry, now: int) -> None:
+        if self._profile.duplicate is Duplicate.REPLACE:
+            for direction in entry.directions:
+                older = self._keys.get(direction.key)
+                if older is not None:
+                    self.teardown(older, Teardown.REPLACED, now)
+                self._keys[direction.key] = entry
+        if self._due is None:
+            self._due = now + COLLECT_INTERVAL - (now - self._created) % COLLECT_INTERVAL
+        self._entries[entry] = None
+        self._ledger.add(entry)
+        self.datapath.install(entry)
+
+    def look(self, entry: FlowEntry) -> None:
+        """Take notice of the packets that an entry forwarded, and tell its connection.
+
+        What the connection learns depends on the ``counter`` flag and the profile.
+        """
+        self.datapath.stats(entry)
+        seen = [(direction.packets, direction.bytes) for direction in entry.directions]
+        if seen == entry.reported:
+            return
+        profile = self._profile
+        if self.declaration.counter:
+            mirror.account(entry)
+        entry.reported = seen
+        entry.expires = entry.refreshed + self._idle(entry)
+        if profile.mirror_replies:
+            timeout = mirror.show_replies(entry, self._conntrack.settings)
+            if profile.lifetime is Lifetime.ACTIVITY:
+                fixup.follow(entry, self._conntrack, timeout)
+
+    def collect(self, now: int) -> None:
+        """Collect garbage: what is idle or lost its connection goes, what lives is looked after.
+
+        Ref: net/netfilter/nf_flow_table_core.c:nf_flow_offload_gc_step.
+        """
+        profile = self._profile
+        extends = profile.lifetime is Lifetime.HALF_DAY
+        for entry in list(self._entries):
+            self.look(entry)
+            if not entry.flags & FlowFlag.TEARDOWN:
+                if entry.expires <= now:
+                    self.teardown(entry, Teardown.IDLE, now)
+                elif entry.flags & FlowFlag.GONE:
+                    self.teardown(entry, Teardown.CONNECTION, now)
+                elif extends:
+                    fixup.extend(entry, self._conntrack, now)
+            elif profile.fix_up_again and entry.expires <= now:
+                self._fix_up(entry, now)
+            if entry.flags & FlowFlag.TEARDOWN and entry in self._entries:
+                self._free(entry, now)
+        self._due = now + COLLECT_INTERVAL if self._entries else None
+
+    def teardown(self, entry: FlowEntry, reason: Teardown, now: int) -> None:
+        """End a flow: its packets take the classic path from now on.
+
+        A flow that is torn down already stays as it is.
+
+        Ref: net/netfilter/nf_flow_table_core.c:flow_offload_teardown.
+        """
+        if entry.flags & FlowFlag.TEARDOWN:
+            return
+        self.look(entry)
+        entry.flags |= FlowFlag.TEARDOWN
+        entry.ended = reason
+        self._fix_up(entry, now)
+        if self._profile.after_teardown is AfterTeardown.REMOVED:
+            self._free(entry, now)
+        else:
+            self.datapath.install(entry)
+        self._on_teardown(entry, reason, now)
+
+    def _fix_up(self, entry: FlowEntry, now: int) -> None:
+        connection = entry.connection
+        if self._profile.after_teardown is not AfterTeardown.LINGERS_OFFLOADED:
+            connection.status &= ~Status.OFFLOAD
+        if not entry.flags & FlowFlag.GONE:
+            fixup.end(entry, self._conntrack, self._profile, self._idle(entry), now)
+
+    def _free(self, entry: FlowEntry, now: int) -> None:
+        self.datapath.remove(entry)
+        del self._entries[entry]
+        self._ledger.discard(entry)
+        for direction in entry.directions:
+            if self._keys.get(direction.key) is entry:
+                del self._keys[direction.key]
+        if not entry.flags & FlowFlag.GONE:
+            fixup.freed(entry, self._conntrack, self._profile, now)
+
+    def disconnect(self, entry: FlowEntry, now: int) -> None:
+        """The connection of an entry is gone: lookups miss from now on."""
+        self.look(entry)
+        entry.flags |= FlowFlag.GONE
+        if self._profile.after_teardown is AfterTeardown.REMOVED:
+            idle = entry.expires <= now
+            self.teardown(entry, Teardown.IDLE if idle else Teardown.CONNECTION, now)
+        else:
+            self.datapath.install(entry)
+
+    def flush(self, now: int) -> None:
+        """Tear down and free every entry. Ref: net/netfilter/nf_flow_table_core.c:nf_flow_table_free."""
+        for entry in list(self._entries):
+            self.teardown(entry, Teardown.FLUSH, now)
+            if entry in self._entries:
+                self._free(entry, now)
+        self._due = None
+
+    def _idle(self, entry: FlowEntry) -> int:
+        return fixup.idle_timeout(self._profile, self._topology.sysctls, entry.connection.l4proto)

@@ -1,0 +1,120 @@
+"""Why ``flow add`` did not add a flow."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Refusal(Enum):
+    """A reason for which ``flow add`` ends its rule (BREAK) and adds nothing.
+
+    In the order in which they are looked at. The packet goes on with the next rule.
+
+    Attributes:
+        text: the reason in one line.
+        effect: whether a later packet can be luckier.
+        ref: where the kernel decides so.
+    """
+
+    text: str
+    effect: str
+    ref: str
+
+    def __init__(self, text: str, effect: str, ref: str) -> None:
+        self.text = text
+        self.effect = effect
+        self.ref = ref
+
+    # Counted per packet that asks; Enum's own hash is a Python function.
+    __hash__ = object.__hash__
+
+    IP_OPTIONS = (
+        "IPv4 header with options",
+        "a packet without options may add the flow",
+        "net/netfilter/nft_flow_offload.c:nft_flow_offload_skip",
+    )
+    NO_CONNECTION = (
+        "packet without a connection (notrack or invalid)",
+        "a tracked packet may add the flow",
+        "net/netfilter/nft_flow_offload.c:nft_flow_offload_eval",
+    )
+    RELATED = (
+        "ICMP error about the connection, not a packet of it",
+        "a packet of the connection may add the flow",
+        "net/netfilter/nft_flow_offload.c:nft_flow_offload_eval",
+    )
+    TCP_HEADER = (
+        "TCP header cut short",
+        "a whole packet may add the flow",
+        "net/netfilter/nft_flow_offload.c:nft_flow_offload_eval",
+    )
+    TCP_CLOSING = (
+        "TCP FIN or RST",
+        "the connection is about to end",
+        "net/netfilter/nft_flow_offload.c:nft_flow_offload_eval",
+    )
+    NOT_ESTABLISHED = (
+        "TCP connection not in state ESTABLISHED",
+        "the flow may be added once the handshake is complete",
+        "include/net/netfilter/nf_conntrack_tuple.h:nf_conntrack_tcp_established",
+    )
+    NOT_ASSURED = (
+        "TCP connection not assured: traffic in one direction only",
+        "the flow may be added once both directions were seen",
+        "include/net/netfilter/nf_conntrack_tuple.h:nf_conntrack_tcp_established",
+    )
+    GRE_NAT = (
+        "GRE with address translation",
+        "never offloaded",
+        "net/netfilter/nft_flow_offload.c:nft_flow_offload_eval",
+    )
+    GRE_KEY = (
+        "GRE with a key (PPTP)",
+        "never offloaded",
+        "net/netfilter/nft_flow_offload.c:nft_flow_offload_eval",
+    )
+    PROTOCOL = (
+        "neither TCP, UDP nor GRE",
+        "never offloaded",
+        "net/netfilter/nft_flow_offload.c:nft_flow_offload_eval",
+    )
+    HELPER = (
+        "connection with a helper, which has to read every packet",
+        "never offloaded",
+        "net/netfilter/nft_flow_offload.c:nft_flow_offload_eval",
+    )
+    SEQ_ADJUST = (
+        "connection whose sequence numbers are adjusted",
+        "never offloaded",
+        "net/netfilter/nft_flow_offload.c:nft_flow_offload_eval",
+    )
+    NAT_CLASH = (
+        "connection that clashed with another when it was confirmed",
+        "never offloaded",
+        "net/netfilter/nft_flow_offload.c:nft_flow_offload_eval",
+    )
+    UNCONFIRMED = (
+        "first packet of the connection",
+        "the next packet may add the flow",
+        "net/netfilter/nft_flow_offload.c:nft_flow_offload_eval",
+    )
+    OFFLOADED = (
+        "already offloaded",
+        "the flow is in a flowtable; this packet took the classic path for a reason of its own",
+        "net/netfilter/nft_flow_offload.c:nft_flow_offload_eval",
+    )
+    NO_ROUTE = (
+        "no route back to the sender",
+        "a packet may add the flow once there is a route",
+        "net/netfilter/nft_flow_offload.c:nft_flow_route",
+    )
+    DEVICE = (
+        "device of the flow that is not in the flowtable",
+        "never offloaded while the devices stay as they are",
+        "net/netfilter/nf_flow_table_path.c:nft_dev_forward_path",
+    )
+    DYING = (
+        "connection is being deleted",
+        "a new connection may add the flow",
+        "net/netfilter/nf_flow_table_core.c:flow_offload_alloc",
+    )

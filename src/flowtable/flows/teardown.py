@@ -1,0 +1,73 @@
+"""Why a flow entry ended."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Teardown(Enum):
+    """A reason for which a flow entry is torn down.
+
+    Attributes:
+        text: the reason in one line.
+        effect: what happens to the flow's packets and connection.
+        ref: where the kernel decides so.
+    """
+
+    text: str
+    effect: str
+    ref: str
+
+    def __init__(self, text: str, effect: str, ref: str) -> None:
+        self.text = text
+        self.effect = effect
+        self.ref = ref
+
+    # Counted per flow; Enum's own hash is a Python function.
+    __hash__ = object.__hash__
+
+    IDLE = (
+        "no packet for as long as the idle timeout",
+        "the connection keeps what is left of its own timeout",
+        "net/netfilter/nf_flow_table_core.c:nf_flow_offload_gc_step",
+    )
+    FIN = (
+        "TCP FIN",
+        "the closing packets take the classic path, where conntrack follows them",
+        "net/netfilter/nf_flow_table_ip.c:nf_flow_state_check",
+    )
+    RST = (
+        "TCP RST",
+        "the packet takes the classic path, where conntrack closes the connection",
+        "net/netfilter/nf_flow_table_ip.c:nf_flow_state_check",
+    )
+    REOPEN = (
+        "TCP SYN after FIN or RST",
+        "the packet takes the classic path, where conntrack starts the connection over",
+        "net/netfilter/nf_flow_table_ip.c:nf_flow_state_check",
+    )
+    ROUTE = (
+        "route of the flow changed",
+        "packets take the classic path, which finds the new route and may add the flow again",
+        "net/netfilter/nf_flow_table_ip.c:nf_flow_dst_check",
+    )
+    DEVICE = (
+        "device went down or away",
+        "packets take the classic path",
+        "net/netfilter/nf_flow_table_core.c:nf_flow_table_cleanup",
+    )
+    CONNECTION = (
+        "connection was deleted or timed out",
+        "packets take the classic path, where they make a new connection",
+        "net/netfilter/nf_flow_table_core.c:nf_flow_offload_gc_step",
+    )
+    REPLACED = (
+        "a newer flow has the same key",
+        "packets take the newer flow",
+        "net/netfilter/nf_flow_table_core.c:flow_offload_add",
+    )
+    FLUSH = (
+        "flowtable was flushed or deleted",
+        "packets take the classic path",
+        "net/netfilter/nf_flow_table_core.c:nf_flow_table_free",
+    )

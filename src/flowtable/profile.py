@@ -1,0 +1,293 @@
+"""Behaviour profiles: which flowtable a box has, decision by decision.
+
+The flowtable changed from kernel to kernel, and some of what it does is a quirk that users run
+into. Every place where that matters is one field of ``Profile``; code asks the field, never a
+version. Numbers in brackets are the sections of the kernel behaviour this follows:
+
+* ``net/netfilter/nft_flow_offload.c`` for adding,
+* ``net/netfilter/nf_flow_table_ip.c`` for forwarding,
+* ``net/netfilter/nf_flow_table_core.c`` for timeouts, garbage collection and teardown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from flowtable.clock import SECOND
+
+
+class TcpAdmission(Enum):
+    """Which packet of a TCP connection may add a flow."""
+
+    CONFIRMED = "any"
+    """Any without FIN and RST once the connection is confirmed, so the SYN-ACK does (until 5.18)."""
+    ESTABLISHED = "established"
+    """Only of a connection that is ESTABLISHED and ASSURED: the client's ACK at the earliest."""
+
+
+class TcpClosing(Enum):
+    """What a FIN or RST that matches a flow does."""
+
+    CLASSIC = "classic"
+    """It tears the flow down and goes up the classic path, where conntrack sees it (until 6.13)."""
+    BYPASS = "bypass"
+    """It is forwarded and marks the flow CLOSING; a later SYN then tears the flow down (since 6.14)."""
+
+
+class IdleTimeout(Enum):
+    """After how long without packets a flow ends."""
+
+    BUILT_IN = "built-in"
+    """30 s, whatever the protocol (until 5.13)."""
+    SYSCTL = "sysctl"
+    """``nf_flowtable_tcp_timeout`` and ``nf_flowtable_udp_timeout``; 30 s for GRE."""
+
+
+class Lifetime(Enum):
+    """What the timeout of a connection is while the fast path has it."""
+
+    HALF_DAY = "half-day"
+    """A day, renewed by conntrack's own collector whenever less than half a day is left (until 6.13)."""
+    ONE_DAY = "one-day"
+    """A day when the flow is added and never again: the renewal since 6.14 compares an absolute time with
+    a relative one and so does nothing."""
+    ACTIVITY = "activity"
+    """What it would be had conntrack seen the packets of the fast path."""
+
+
+class FixUp(Enum):
+    """What a teardown leaves in the connection."""
+
+    PICKUP = "pickup"
+    """TCP becomes ESTABLISHED with at most 120 s left, UDP keeps at most 30 s (until 5.13)."""
+    LESS_IDLE = "less-idle"
+    """At most the timeout of the last state conntrack saw, less the idle timeout of the flow, whether
+    the flow was idle or not (5.19 to 6.13)."""
+    LESS_IDLE_IF_EXPIRED = "less-idle-if-expired"
+    """As before, but less the idle timeout only where the flow was idle; a CLOSING flow leaves CLOSE with
+    its 10 s (since 6.14)."""
+    REMAINING = "remaining"
+    """Exactly what is left of the state's timeout since the last packet on either path."""
+
+
+class AfterTeardown(Enum):
+    """What becomes of a flow between its teardown and the next garbage collection."""
+
+    REMOVED = "removed"
+    """Nothing is left of it: teardown removes it at once."""
+    LINGERS = "lingers"
+    """It stays in the table, where it answers lookups with a miss, and holds its connection."""
+    LINGERS_OFFLOADED = "lingers-offloaded"
+    """It stays, and so does the OFFLOAD status of its connection (until 5.13)."""
+
+
+class Duplicate(Enum):
+    """What adding a flow does to an older one with the same key."""
+
+    SHADOW = "shadow"
+    """Hides it; the older one is found again when the newer one is gone."""
+    REPLACE = "replace"
+    """Tears it down."""
+
+
+class ReturnRoute(Enum):
+    """How ``flow add`` finds the way back to the sender of the packet that adds."""
+
+    PINNED = "pinned"
+    """Out of the device the packet came in on. IPv4 finds the sender on link there if no route says so;
+    IPv6 prefers that device among routes of the same length and uses whichever wins."""
+    ROUTED = "routed"
+    """As the classic path routes the answers, possibly out of another device."""
+
+
+class RouteChange(Enum):
+    """When a flow notices that a route changed."""
+
+    NEXT_PACKET = "next-packet"
+    """At its next packet, which goes up the classic path. Every change of IPv4 routes ends all IPv4 flows;
+    of IPv6 routes those whose route was removed or has a new, more specific route within."""
+    AT_ONCE = "at-once"
+    """At once, and only where the change alters the route of the flow."""
+
+
+class Length(Enum):
+    """What tells how long a packet is."""
+
+    FRAME = "frame"
+    """The frame: Ethernet padding is forwarded, counted and held against the MTU as part of the packet,
+    and a packet cut short is forwarded as it is."""
+    HEADER = "header"
+    """The IP header: padding is cut off; a frame that ends before its packet goes up the classic path."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Profile:
+    """The decisions that make up a flowtable's behaviour.
+
+    Attributes:
+        name: what ``--profile`` calls it.
+        tcp_admission: which packet of a TCP connection may add a flow [3.2, row 4a].
+        gre: whether GRE version 0 without NAT is offloaded at all [2.5, 3.2 row 4c].
+        related_adds: whether an ICMP error about a connection may add its flow: the kernel looks at the
+            protocol of the connection and not of the packet [3.2].
+        require_devices: refuse a flow whose devices are not all in the flowtable, where the kernel adds it,
+            which may be on devices that its packets do not take [6.5].
+        return_route: how the route of the opposite direction is found [3.3].
+        idle_timeout: after how long without packets a flow ends [4.1].
+        refresh_granularity: nanoseconds that have to pass before a packet moves the flow's timeout
+            again [4.2].
+        lifetime: timeout of a connection while it is offloaded [4.4].
+        fix_up: what a teardown leaves in the connection [4.5].
+        forget_max_ack: whether teardown clears conntrack's record of the highest acknowledgement, with
+            which it would misjudge the next RST [4.5].
+        fix_up_again: whether the garbage collector repeats the fix-up of a flow that is torn down
+            already, if it has expired since [4.5].
+        mirror_replies: whether replies on the fast path give the connection SEEN_REPLY and ASSURED, as
+            conntrack would have [16.5].
+        tcp_closing: what FIN and RST do [2.7, step 3].
+        length: what tells how long a packet is [2.5, 2.7 step 2].
+        vlan_priority_in_key: whether the priority bits of a VLAN tag are compared, so that prioritised
+            frames never match [1.2].
+        inner_8021ad: whether an 802.1ad tag behind another tag is understood [2.1].
+        queue_unresolved: whether a packet whose next hop is not resolved is changed and handed to the
+            neighbour layer, or goes up the classic path unchanged [2.8].
+        route_change: when a flow notices a changed route [4.6].
+        follow_mtu: whether a flow follows its device's MTU, or keeps the one it was added with [1.3].
+        after_teardown: what becomes of a flow until the next garbage collection [4.3].
+        duplicate: what adding does to an older flow with the same key [1.2].
+    """
+
+    name: str
+    tcp_admission: TcpAdmission
+    gre: bool
+    related_adds: bool
+    require_devices: bool
+    return_route: ReturnRoute
+    idle_timeout: IdleTimeout
+    refresh_granularity: int
+    lifetime: Lifetime
+    fix_up: FixUp
+    forget_max_ack: bool
+    fix_up_again: bool
+    mirror_replies: bool
+    tcp_closing: TcpClosing
+    length: Length
+    vlan_priority_in_key: bool
+    inner_8021ad: bool
+    queue_unresolved: bool
+    route_change: RouteChange
+    follow_mtu: bool
+    after_teardown: AfterTeardown
+    duplicate: Duplicate
+
+
+DEFAULT: Final = Profile(
+    name="default",
+    tcp_admission=TcpAdmission.ESTABLISHED,
+    gre=True,
+    related_adds=False,
+    require_devices=True,
+    return_route=ReturnRoute.ROUTED,
+    idle_timeout=IdleTimeout.SYSCTL,
+    refresh_granularity=0,
+    lifetime=Lifetime.ACTIVITY,
+    fix_up=FixUp.REMAINING,
+    forget_max_ack=True,
+    fix_up_again=False,
+    mirror_replies=True,
+    tcp_closing=TcpClosing.CLASSIC,
+    length=Length.HEADER,
+    vlan_priority_in_key=False,
+    inner_8021ad=True,
+    queue_unresolved=False,
+    route_change=RouteChange.AT_ONCE,
+    follow_mtu=True,
+    after_teardown=AfterTeardown.REMOVED,
+    duplicate=Duplicate.REPLACE,
+)
+"""What the documentation says, with the newest kernel's features and without its known limitations."""
+
+LINUX_6_12: Final = Profile(
+    name="linux-6.12",
+    tcp_admission=TcpAdmission.ESTABLISHED,
+    gre=True,
+    related_adds=True,
+    require_devices=False,
+    return_route=ReturnRoute.PINNED,
+    idle_timeout=IdleTimeout.SYSCTL,
+    refresh_granularity=SECOND,
+    lifetime=Lifetime.HALF_DAY,
+    fix_up=FixUp.LESS_IDLE,
+    forget_max_ack=False,
+    fix_up_again=True,
+    mirror_replies=False,
+    tcp_closing=TcpClosing.CLASSIC,
+    length=Length.FRAME,
+    vlan_priority_in_key=True,
+    inner_8021ad=False,
+    queue_unresolved=True,
+    route_change=RouteChange.NEXT_PACKET,
+    follow_mtu=False,
+    after_teardown=AfterTeardown.LINGERS,
+    duplicate=Duplicate.SHADOW,
+)
+"""Linux 6.12, quirks included."""
+
+LINUX_6_18: Final = Profile(
+    name="linux-6.18",
+    tcp_admission=TcpAdmission.ESTABLISHED,
+    gre=True,
+    related_adds=True,
+    require_devices=False,
+    return_route=ReturnRoute.PINNED,
+    idle_timeout=IdleTimeout.SYSCTL,
+    refresh_granularity=SECOND,
+    lifetime=Lifetime.ONE_DAY,
+    fix_up=FixUp.LESS_IDLE_IF_EXPIRED,
+    forget_max_ack=True,
+    fix_up_again=False,
+    mirror_replies=False,
+    tcp_closing=TcpClosing.BYPASS,
+    length=Length.FRAME,
+    vlan_priority_in_key=True,
+    inner_8021ad=False,
+    queue_unresolved=True,
+    route_change=RouteChange.NEXT_PACKET,
+    follow_mtu=False,
+    after_teardown=AfterTeardown.LINGERS,
+    duplicate=Duplicate.SHADOW,
+)
+"""Linux 6.18: FIN and RST stay on the fast path, which closes the connection for conntrack."""
+
+LINUX_5_13: Final = Profile(
+    name="linux-5.13",
+    tcp_admission=TcpAdmission.CONFIRMED,
+    gre=False,
+    related_adds=True,
+    require_devices=False,
+    return_route=ReturnRoute.PINNED,
+    idle_timeout=IdleTimeout.BUILT_IN,
+    refresh_granularity=SECOND,
+    lifetime=Lifetime.HALF_DAY,
+    fix_up=FixUp.PICKUP,
+    forget_max_ack=False,
+    fix_up_again=False,
+    mirror_replies=False,
+    tcp_closing=TcpClosing.CLASSIC,
+    length=Length.FRAME,
+    vlan_priority_in_key=True,
+    inner_8021ad=False,
+    queue_unresolved=True,
+    route_change=RouteChange.NEXT_PACKET,
+    follow_mtu=False,
+    after_teardown=AfterTeardown.LINGERS_OFFLOADED,
+    duplicate=Duplicate.SHADOW,
+)
+"""The kernel documentation to the letter: the packet in reply direction adds the flow."""
+
+PROFILES: Final[dict[str, Profile]] = {
+    profile.name: profile for profile in (DEFAULT, LINUX_5_13, LINUX_6_12, LINUX_6_18)
+}
+"""Profiles by the name that ``--profile`` takes."""
