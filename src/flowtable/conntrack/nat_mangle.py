@@ -8,11 +8,12 @@ Ref: net/netfilter/nf_nat_proto.c:nf_nat_manip_pkt.
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from flowtable.conntrack.connection import Status
 from flowtable.conntrack.tuple import ORIGINAL, REPLY
-from flowtable.packet.checksum import adjust, adjust_udp, delta
+from flowtable.packet.checksum import MANGLED_ZERO, adjust, adjust_udp, delta, delta16
 from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, TCP, UDP
 from flowtable.ruleset.hook import Hook
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from flowtable.conntrack.connection import Connection, Mangle, Rewrite
     from flowtable.conntrack.tuple import Tuple
     from flowtable.packet.packet import Packet
+
+_ends4 = Struct(">4s4sHH")
+_ends6 = Struct(">16s16sHH")
+_read4, _write4 = _ends4.unpack_from, _ends4.pack_into
+_read6, _write6 = _ends6.unpack_from, _ends6.pack_into
+_u16 = Struct(">H")
+_read16, _write16 = _u16.unpack_from, _u16.pack_into
 
 SOURCE: Final = 0
 """NF_NAT_MANIP_SRC."""
@@ -167,43 +175,38 @@ def _rewrite(connection: Connection, direction: int, side: int) -> Mangle:
 
 def _rewrite_ports(arriving: Tuple, target: Tuple, side: int) -> Mangle:
     """Ref: net/netfilter/nf_nat_proto.c:tcp_manip_pkt, udp_manip_pkt."""
-    ipv4 = target.l3proto == IPV4
+    source = side == SOURCE
     udp = target.l4proto == UDP
-    if side == SOURCE:
-        old, new = arriving.src, target.src
-        old_port, new_port = arriving.sport.to_bytes(2), target.sport.to_bytes(2)
-        begin, port_at = 12 if ipv4 else 8, 0
-    else:
-        old, new = arriving.dst, target.dst
-        old_port, new_port = arriving.dport.to_bytes(2), target.dport.to_bytes(2)
-        begin, port_at = 16 if ipv4 else 24, 2
-    end = begin + len(old)
-    check_at = 6 if udp else 16
+    old, old_port = (arriving.src, arriving.sport) if source else (arriving.dst, arriving.dport)
+    new, new_port = (target.src, target.sport) if source else (target.dst, target.dport)
     header_change = delta(old, new)
-    change = header_change + delta(old_port, new_port)
+    change = header_change + delta16(old_port, new_port)
+    ipv4 = target.l3proto == IPV4
+    read, write, begin, thoff = (_read4, _write4, 12, 20) if ipv4 else (_read6, _write6, 8, 40)
+    check_at = thoff + (6 if udp else 16)
+    size = check_at + 2
 
     def mangle(packet: Packet) -> bool:
         data = packet.data
-        thoff = packet.thoff
-        at = thoff + port_at
-        check = thoff + check_at
-        # A rule may have changed the packet, or its header be cut short: then as if unprepared.
-        if data[begin:end] != old or data[at : at + 2] != old_port or len(data) < check + 2:
-            return manipulate(data, 0, thoff, target, side)
-        data[begin:end] = new
-        data[at : at + 2] = new_port
-        if ipv4:
-            total = ((data[10] << 8 | data[11]) - header_change) % 0xFFFF
-            data[10] = total >> 8
-            data[11] = total & 0xFF
-        total = data[check] << 8 | data[check + 1]
-        if udp:
-            if total:
-                total = (total - change) % 0xFFFF or 0xFFFF
+        # Anything but a plain header, or a packet that a rule has changed, goes the long way.
+        if packet.thoff != thoff or len(data) < size:
+            return manipulate(data, 0, packet.thoff, target, side)
+        src, dst, sport, dport = read(data, begin)
+        if source:
+            if src != old or sport != old_port:
+                return manipulate(data, 0, thoff, target, side)
+            write(data, begin, new, dst, new_port, dport)
         else:
-            total = (total - change) % 0xFFFF
-        data[check] = total >> 8
-        data[check + 1] = total & 0xFF
+            if dst != old or dport != old_port:
+                return manipulate(data, 0, thoff, target, side)
+            write(data, begin, src, new, sport, new_port)
+        if ipv4:
+            _write16(data, 10, (_read16(data, 10)[0] - header_change) % 0xFFFF)
+        check = _read16(data, check_at)[0]
+        if not udp:
+            _write16(data, check_at, (check - change) % 0xFFFF)
+        elif check:
+            _write16(data, check_at, (check - change) % 0xFFFF or MANGLED_ZERO)
         return True
 
     return mangle
