@@ -1,0 +1,1 @@
+"""Recording real programs on network namespaces that stand for hosts."""
