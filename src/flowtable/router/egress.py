@@ -13,10 +13,14 @@ from flowtable.packet.packet import IPV4, IPV6, Packet
 from flowtable.router import fragment
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
+from flowtable.topology.route import RouteType
 
 if TYPE_CHECKING:
+    from flowtable.flows.datapath import Handover
     from flowtable.router.box import Box
     from flowtable.topology.device import Device
+    from flowtable.topology.neighbour import Neighbour
+    from flowtable.topology.route import Route
 
 _ACCEPT: Final = int(Verdict.ACCEPT)
 _EGRESS: Final = int(Hook.EGRESS)
@@ -32,7 +36,11 @@ def ipv4(box: Box, packet: Packet) -> None:
     assert route is not None
     mtu = route.path_mtu
     if len(packet.data) > mtu or packet.frag_max_size:
-        for piece in fragment.ipv4(box, packet, mtu):
+        pieces = fragment.ipv4(packet, mtu)
+        if pieces is None:
+            box.too_big(packet, mtu)
+            return
+        for piece in pieces:
             neighbour_output(box, piece)
     else:
         neighbour_output(box, packet)
@@ -45,7 +53,11 @@ def ipv6(box: Box, packet: Packet) -> None:
     mtu = route.path_mtu
     size = len(packet.data)
     if size > mtu or (packet.frag_max_size and size > packet.frag_max_size):
-        for piece in fragment.ipv6(box, packet, mtu):
+        pieces = fragment.ipv6(packet, mtu, box.identifiers)
+        if pieces is None:
+            box.too_big(packet, mtu)
+            return
+        for piece in pieces:
             neighbour_output(box, piece)
     else:
         neighbour_output(box, packet)
@@ -70,6 +82,40 @@ def neighbour_output(box: Box, packet: Packet) -> None:
     mac = _group_mac(route, next_hop) or box.neighbours.resolve(packet, device, next_hop, box.now)
     if mac is not None:
         transmit(box, device, mac + device.mac + _ETHERTYPE[packet.family] + data)
+
+
+def to_neighbour(box: Box, packet: Packet, neighbour: Neighbour) -> None:
+    """Send a packet that waited for its neighbour."""
+    device = neighbour.device
+    assert neighbour.mac is not None
+    transmit(box, device, neighbour.mac + device.mac + _ETHERTYPE[packet.family] + packet.data)
+
+
+def hand_over(box: Box, handover: Handover) -> None:
+    """Resolve the next hop of a packet that the fast path has changed already.
+
+    Ref: net/netfilter/nf_flow_table_ip.c:nf_flow_offload_ip_hook, neigh_xmit.
+    """
+    device, next_hop, data = handover
+    packet = Packet(bytearray(data), IPV4 if len(next_hop) == 4 else IPV6, time=box.now)
+    packet.oif = device
+    mac = box.neighbours.resolve(packet, device, next_hop, box.now)
+    if mac is not None:
+        transmit(box, device, mac + device.mac + _ETHERTYPE[packet.family] + data)
+
+
+def _group_mac(route: Route, next_hop: bytes) -> bytes | None:
+    """The MAC address of a broadcast or multicast next hop, None for a unicast one.
+
+    Ref: net/ipv4/arp.c:arp_mc_map, net/ipv6/ndisc.c:ndisc_mc_map.
+    """
+    if route.type is RouteType.BROADCAST:
+        return _BROADCAST_MAC
+    if len(next_hop) == 16:
+        return b"\x33\x33" + next_hop[12:] if next_hop[0] == 0xFF else None
+    if next_hop[0] & 0xF0 != 0xE0:
+        return None
+    return b"\x01\x00\x5e" + bytes((next_hop[1] & 0x7F,)) + next_hop[2:]
 
 
 def transmit(box: Box, device: Device, frame: bytes) -> None:

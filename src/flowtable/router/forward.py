@@ -47,7 +47,7 @@ def ipv4(box: Box, packet: Packet, route: Route, *, redirect: bool) -> None:
         box.icmp_error(packet, ICMP_TIME_EXCEEDED, 0)
         statistics.drops[Drop.TTL_EXPIRED] += 1
         return
-    mtu = box.path_mtu(route)
+    mtu = route.path_mtu
     # Fragments that carried the don't-fragment bit and did not fit arrive here made whole
     # (frag_df with frag_max_size): they are judged by the size they had.
     if data[6] & 0x40 and len(data) > mtu and (packet.frag_max_size == 0 or packet.frag_max_size > mtu):
@@ -62,7 +62,7 @@ def ipv4(box: Box, packet: Packet, route: Route, *, redirect: bool) -> None:
     data[8] -= 1
 
     if redirect:
-        box.redirect4(packet)
+        box.redirects.ipv4(packet, route, box.now)
     packet.hook = _FORWARD
     verdict = run(box.ipv4.forward, packet)
     if verdict == _ACCEPT:
@@ -78,9 +78,6 @@ def ipv6(box: Box, packet: Packet, route: Route) -> None:
     if packet.l4proto == TCP or packet.l4proto == UDP:
         statistics.forward_transport += 1
     data = packet.data
-    if not box.topology.sysctls.ipv6_forwarding:
-        statistics.drops[Drop.NOT_FORWARDING] += 1
-        return
     if packet.pkttype != _HOST:
         statistics.drops[Drop.NOT_FORWARDABLE] += 1
         return
@@ -89,13 +86,13 @@ def ipv6(box: Box, packet: Packet, route: Route) -> None:
         statistics.drops[Drop.TTL_EXPIRED] += 1
         return
     if packet.iif is route.device:
-        box.redirect6(packet)
+        box.redirects.ipv6(packet, route, box.now)
     elif not _routable_source(data):
         if data[8] == 0xFE and data[9] & 0xC0 == 0x80:
             box.icmpv6_error(packet, ICMPV6_DEST_UNREACH, ICMPV6_NOT_NEIGHBOUR)
         statistics.drops[Drop.NOT_FORWARDABLE] += 1
         return
-    mtu = box.path_mtu(route)
+    mtu = route.path_mtu
     size = packet.frag_max_size or len(data)
     if len(data) > mtu and size > mtu:
         box.icmpv6_error(packet, ICMPV6_PKT_TOOBIG, 0, mtu)

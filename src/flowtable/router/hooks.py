@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from flowtable.packet.packet import IPV4, IPV6
+from flowtable.packet.packet import IPV4
 from flowtable.ruleset.hook import Hook, Priority
 from flowtable.ruleset.model import ChainType
 from flowtable.ruleset.verdict import Verdict
@@ -19,11 +19,16 @@ from flowtable.ruleset.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flowtable.flows.datapath import Outcome
     from flowtable.packet.packet import Packet
     from flowtable.router.box import Box
+    from flowtable.ruleset.evaluate import BaseChain
+    from flowtable.topology.device import Device
 
     Stage = Callable[[Packet], int]
     Stages = tuple[Stage, ...]
+    Process = Callable[[bytes, int, int], Outcome]
+    IngressHook = Process | BaseChain
 
 _ACCEPT: Final = int(Verdict.ACCEPT)
 
@@ -69,13 +74,33 @@ _NAT_PRIORITY: Final = {
 """Ref: net/netfilter/nf_nat_proto.c:nf_nat_ipv4_ops."""
 
 
+def at_ingress(box: Box, device: Device) -> tuple[IngressHook, ...]:
+    """What frames meet on arrival at a device, before anything else looks at them.
+
+    Of equal priority, what was registered last runs first; flowtables are registered after the
+    chains of their table (nftables ``do_add_table``).
+
+    Ref: net/netfilter/core.c:nf_hook_entries_grow.
+    """
+    hooks: list[tuple[int, IngressHook]] = [
+        (chain.priority, chain) for chain in box.program.device_chains(device.name, Hook.INGRESS)
+    ]
+    hooks += (
+        (flowtable.declaration.priority, flowtable.datapath.process)
+        for flowtable in box.flowtables
+        if device.name in flowtable.declaration.devices
+    )
+    hooks.sort(key=lambda hook: hook[0])
+    return tuple(hook for _, hook in hooks)
+
+
 def _stages(box: Box, family: int, hook: Hook) -> Stages:
     chains = box.program.chains(family, hook)
     stages: list[tuple[int, Stage]] = []
     if box.program.uses_conntrack(family):
         if hook in _FIRST_SEEN:
             reassembly = box.reassembly4 if family == IPV4 else box.reassembly6
-            stages.append((Priority.CONNTRACK_DEFRAG, reassembly))
+            stages.append((Priority.CONNTRACK_DEFRAG, reassembly.gather))
             stages.append((Priority.CONNTRACK, partial(box.conntrack.incoming, hook=hook)))
         if hook in _LAST_SEEN:
             stages.append((Priority.CONNTRACK_CONFIRM, box.conntrack.confirm))
@@ -95,6 +120,3 @@ def _translates(box: Box, family: int) -> bool:
     return any(
         chain.type is ChainType.NAT for hook in _NAT_PRIORITY for chain in box.program.chains(family, hook)
     )
-
-
-FAMILIES: Final = (IPV4, IPV6)

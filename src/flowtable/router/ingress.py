@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flowtable.flows.datapath import Handover
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import (
     ETHERTYPE_ARP,
@@ -22,18 +23,13 @@ from flowtable.packet.packet import (
     PacketType,
 )
 from flowtable.router import egress, prerouting
+from flowtable.ruleset.evaluate import BaseChain
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from flowtable.flows.flowtable import Flowtable
     from flowtable.router.box import Box
-    from flowtable.ruleset.evaluate import BaseChain
     from flowtable.topology.device import Device
-
-    IngressHook = Flowtable | BaseChain
 
 _ETHERNET: Final = 14
 _ACCEPT: Final = int(Verdict.ACCEPT)
@@ -65,23 +61,26 @@ def receive(box: Box, device: Device, frame: bytes, now: int) -> None:
         statistics.drops[Drop.OTHER_HOST] += 1
         return
 
-    for process, chain in box.ingress_hooks[device.index]:
-        if chain is None:
-            statistics.flowtable += 1
-            result = process(frame, device.index, now)
-            if type(result) is tuple:
-                statistics.bypass += 1
-                egress.bypass(box, result, now)
-                return
-            statistics.misses[result] += 1
-        else:
+    for hook in box.ingress_hooks[device.index]:
+        if isinstance(hook, BaseChain):
             packet = _packet(device, frame, pkttype, now)
             packet.hook = _INGRESS
-            verdict = chain(packet)
+            verdict = hook(packet)
             if verdict != _ACCEPT:
                 box.ended(packet, verdict)
                 return
             frame = packet.link + packet.data
+            continue
+        statistics.flowtable += 1
+        outcome = hook(frame, device.index, now)
+        if isinstance(outcome, tuple):
+            statistics.bypass += 1
+            if isinstance(outcome, Handover):
+                egress.hand_over(box, outcome)
+            else:
+                egress.transmit(box, outcome[0], outcome[1])
+            return
+        statistics.misses[outcome] += 1
     _demultiplex(box, device, frame, pkttype, now)
 
 
@@ -92,7 +91,7 @@ def _demultiplex(box: Box, device: Device, frame: bytes, pkttype: int, now: int)
     elif ethertype == ETHERTYPE_IPV6:
         prerouting.ipv6(box, device, frame, pkttype, now)
     elif ethertype == ETHERTYPE_ARP:
-        box.receive_arp(device, frame, pkttype, now)
+        box.arp.receive(device, frame, _ETHERNET, pkttype, now)
     else:
         box.statistics.drops[Drop.UNKNOWN_PROTOCOL] += 1
 

@@ -1,5 +1,8 @@
 """Input: the packet is for the box itself.
 
+Where connections are not tracked nothing has made it whole yet: IPv4 does so before the input
+hook, IPv6 behind it.
+
 Ref: net/ipv4/ip_input.c:ip_local_deliver, net/ipv6/ip6_input.c:ip6_input.
 """
 
@@ -20,18 +23,13 @@ _INPUT: Final = int(Hook.INPUT)
 
 
 def ipv4(box: Box, packet: Packet) -> None:
-    """Deliver an IPv4 packet, put together first if it is still in fragments."""
+    """Deliver an IPv4 packet."""
     box.statistics.input += 1
-    if packet.data[6] & 0x20 or packet.fragoff:
-        # Without connection tracking nothing has made it whole before.
-        if box.reassembly4(packet) != _ACCEPT:
-            return
-    packet.hook = _INPUT
-    verdict = run(box.ipv4.input, packet)
+    verdict = box.reassembly4.gather(packet)
     if verdict == _ACCEPT:
-        box.deliver(packet)
-    else:
-        box.ended(packet, verdict)
+        packet.hook = _INPUT
+        verdict = run(box.ipv4.input, packet)
+    _deliver(box, packet, verdict)
 
 
 def ipv6(box: Box, packet: Packet) -> None:
@@ -40,6 +38,16 @@ def ipv6(box: Box, packet: Packet) -> None:
     packet.hook = _INPUT
     verdict = run(box.ipv6.input, packet)
     if verdict == _ACCEPT:
-        box.deliver(packet)
-    else:
+        verdict = box.local_reassembly6.gather(packet)
+    _deliver(box, packet, verdict)
+
+
+def _deliver(box: Box, packet: Packet, verdict: int) -> None:
+    if verdict != _ACCEPT:
         box.ended(packet, verdict)
+        return
+    drop = box.local.deliver(packet, box.now)
+    if drop is None:
+        box.statistics.delivered += 1
+    else:
+        box.statistics.drops[drop] += 1

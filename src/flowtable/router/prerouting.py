@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.drop import Drop
-from flowtable.packet.packet import Packet
+from flowtable.packet.packet import IPV4
 from flowtable.packet.parse import parse_ipv4, parse_ipv6
 from flowtable.router import routing
 from flowtable.router.hooks import run
@@ -16,6 +16,7 @@ from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
 
 if TYPE_CHECKING:
+    from flowtable.packet.packet import Packet
     from flowtable.router.box import Box
     from flowtable.topology.device import Device
 
@@ -28,7 +29,7 @@ def ipv4(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None
     """An IPv4 frame enters the classic path."""
     box.statistics.prerouting += 1
     packet = parse_ipv4(frame, _ETHERNET, device, now, pkttype)
-    if type(packet) is Drop:
+    if isinstance(packet, Drop):
         box.statistics.drops[packet] += 1
         return
     packet.hook = _PREROUTING
@@ -43,7 +44,7 @@ def ipv6(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None
     """An IPv6 frame enters the classic path."""
     box.statistics.prerouting += 1
     packet = parse_ipv6(frame, _ETHERNET, device, now, pkttype, loopback=device.loopback)
-    if type(packet) is Drop:
+    if isinstance(packet, Drop):
         box.statistics.drops[packet] += 1
         return
     packet.hook = _PREROUTING
@@ -52,3 +53,23 @@ def ipv6(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None
         routing.ipv6(box, packet)
     else:
         box.ended(packet, verdict)
+
+
+def looped(box: Box, packet: Packet) -> None:
+    """A packet of the box to itself arrives on the loopback device.
+
+    Ref: drivers/net/loopback.c:loopback_xmit.
+    """
+    box.statistics.prerouting += 1
+    packet.iif = box.topology.lo
+    packet.oif = None
+    packet.dst = None
+    packet.hook = _PREROUTING
+    ipv4_packet = packet.family == IPV4
+    verdict = run((box.ipv4 if ipv4_packet else box.ipv6).prerouting, packet)
+    if verdict != _ACCEPT:
+        box.ended(packet, verdict)
+    elif ipv4_packet:
+        routing.ipv4(box, packet)
+    else:
+        routing.ipv6(box, packet)

@@ -13,6 +13,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.drop import Drop
+from flowtable.packet.packet import IPV6
 from flowtable.router import forward
 from flowtable.router import input as local_input
 from flowtable.topology.route import RouteType
@@ -173,11 +174,13 @@ def _decide_ipv4(box: Box, device: Device, source: bytes, destination: bytes) ->
         return _input_ipv4(box, device, source, None)
     if source[0] == 0 or destination[0] == 0:
         return _MARTIAN
-    if (source[0] == 127 or destination[0] == 127) and device is not box.topology.loopback:
+    sysctls = box.topology.sysctls
+    loopback = source[0] == 127 or destination[0] == 127
+    if loopback and not device.loopback and not sysctls.route_localnet(device.name):
         return _MARTIAN
 
     route = box.topology.fib4.lookup(destination)
-    forwarding = box.topology.sysctls.ip_forward
+    forwarding = sysctls.ip_forward(device.name)
     if route is None:
         return _NO_ROUTE if forwarding else _NOT_FORWARDING
     if route.type is RouteType.LOCAL or route.type is RouteType.BROADCAST:
@@ -189,7 +192,7 @@ def _decide_ipv4(box: Box, device: Device, source: bytes, destination: bytes) ->
     verdict = _validate_source(box, device, source, route.device)
     if isinstance(verdict, Decision):
         return verdict
-    redirect = route.device is device and verdict and box.topology.send_redirects(device)
+    redirect = route.device is device and verdict and sysctls.send_redirects(device.name)
     return Decision(Way.FORWARD, route, redirect=redirect)
 
 
@@ -205,15 +208,16 @@ def _validate_source(box: Box, device: Device, source: bytes, out: Device | None
 
     Ref: net/ipv4/fib_frontend.c:fib_validate_source, __fib_validate_source.
     """
-    topology = box.topology
-    if device is topology.loopback:
+    if device.loopback:
         return False
-    if topology.is_local(source):
+    fib = box.topology.fib4
+    sysctls = box.topology.sysctls
+    back = fib.lookup(source)
+    if back is not None and back.type is RouteType.LOCAL and not sysctls.accept_local(device.name):
         return _MARTIAN
-    filtering = topology.rp_filter(device)
+    filtering = sysctls.rp_filter(device.name)
     if not filtering and out is not device:
         return False
-    back = topology.fib4.lookup(source)
     if back is not None and back.type is not RouteType.UNICAST:
         return _MARTIAN
     if back is not None and back.device is device:
@@ -221,20 +225,42 @@ def _validate_source(box: Box, device: Device, source: bytes, out: Device | None
     if filtering == 1 or (filtering and back is None):
         return _REVERSE_PATH
     if filtering:
-        back = topology.fib4.lookup(source, oif=device)
+        back = fib.lookup(source, oif=device)
         return back is not None and back.type is RouteType.UNICAST and back.gateway is None
     return False
 
 
+_ALL_NODES: Final = bytes(13) + b"\x01"
+_ALL_ROUTERS: Final = bytes(13) + b"\x02"
+_SOLICITED_NODE: Final = b"\xff\x02" + bytes(9) + b"\x01\xff"
+
+
 def _decide_ipv6(box: Box, device: Device, destination: bytes) -> Decision:
     if destination[0] == 0xFF:
-        return Decision(Way.INPUT) if box.topology.is_member(device, destination) else _NOT_FORWARDABLE
+        return Decision(Way.INPUT) if _is_member(box, device, destination) else _NOT_FORWARDABLE
     link_local = destination[0] == 0xFE and destination[1] & 0xC0 == 0x80
     route = box.topology.fib6.lookup(destination, oif=device if link_local else None)
     if route is None:
         return _NO_ROUTE_V6
-    if route.type is RouteType.LOCAL:
+    if route.local:
         return Decision(Way.INPUT, route)
     if route.type is RouteType.UNICAST:
-        return Decision(Way.FORWARD, route)
+        return Decision(Way.FORWARD, route) if box.topology.sysctls.ip6_forward() else _NOT_FORWARDING
     return _REFUSED_V6.get(route.type, _NOT_FORWARDABLE)
+
+
+def _is_member(box: Box, device: Device, group: bytes) -> bool:
+    """Whether the box listens to an IPv6 multicast group on the device.
+
+    All nodes, all routers where it is one, and the solicited-node group of each address.
+
+    Ref: net/ipv6/mcast.c:ipv6_chk_mcast_addr, net/ipv6/addrconf.c:addrconf_join_solict.
+    """
+    scope = group[1]
+    if group[2:] == _ALL_NODES:
+        return scope in (1, 2)
+    if group[2:] == _ALL_ROUTERS:
+        return scope in (1, 2, 5) and box.topology.sysctls.ip6_router(device.name)
+    if group[:13] != _SOLICITED_NODE:
+        return False
+    return any(own.address[13:] == group[13:] for own in device.addresses if own.family == IPV6)

@@ -1,0 +1,250 @@
+"""The box: what its stations share, and the way in for frames and time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from flowtable.conntrack.core import Conntrack
+from flowtable.conntrack.nat import Nat
+from flowtable.datapath.reference import ReferenceDatapath
+from flowtable.flows.flowtables import Flowtables
+from flowtable.packet.drop import Drop
+from flowtable.packet.packet import IPV4, IPV6
+from flowtable.profile import DEFAULT
+from flowtable.router import egress, hooks, ingress, output, prerouting
+from flowtable.router.arp import Arp
+from flowtable.router.environment import BoxEnvironment
+from flowtable.router.icmp import Icmp
+from flowtable.router.icmpv6 import Icmpv6
+from flowtable.router.ident import Identifiers
+from flowtable.router.local import Local
+from flowtable.router.nd import NeighbourDiscovery
+from flowtable.router.neighbour import Resolver
+from flowtable.router.peer import IcmpBudget, Peers
+from flowtable.router.reassembly import Reassembly4, Reassembly6
+from flowtable.router.redirect import Redirects
+from flowtable.router.routing import Decisions
+from flowtable.router.statistics import Statistics
+from flowtable.ruleset.evaluate import compile_ruleset
+from flowtable.ruleset.hook import Hook
+from flowtable.ruleset.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowtable.flows.entry import FlowEntry
+    from flowtable.flows.teardown import Teardown
+    from flowtable.packet.packet import Packet
+    from flowtable.profile import Profile
+    from flowtable.ruleset.environment import LogEntry
+    from flowtable.ruleset.model import Ruleset
+    from flowtable.topology.device import Device
+    from flowtable.topology.neighbour import Neighbour
+    from flowtable.topology.topology import Topology
+
+    Transmit = Callable[[Device, bytes, int], None]
+    Log = Callable[[Packet, LogEntry], None]
+
+
+class Timed(Protocol):
+    """Something that has to be told when its time has come."""
+
+    @property
+    def next_due(self) -> int | None:
+        """When, in nanoseconds; None while it waits for nothing."""
+
+    def advance(self, now: int) -> None:
+        """Do what is due by ``now``."""
+
+
+_DROP: Final = int(Verdict.DROP)
+_NEVER: Final = 1 << 80
+_HOST_UNREACHABLE: Final = (3, 1)
+_FRAGMENTATION_NEEDED: Final = (3, 4)
+_REASSEMBLY_TIME: Final = (11, 1)
+_ADDRESS_UNREACHABLE6: Final = (1, 3)
+_PACKET_TOO_BIG6: Final = (2, 0)
+_REASSEMBLY_TIME6: Final = (3, 1)
+
+
+class Box:
+    """A router made of a topology and a ruleset.
+
+    A state machine without I/O: ``receive`` takes frames, ``advance`` takes the time, and
+    frames leave through ``transmit``. The same calls give the same frames, every time.
+
+    Attributes:
+        topology: devices, addresses, routes, neighbours, sysctls.
+        program: the ruleset, ready to run.
+        conntrack: the connections.
+        nat: their translation.
+        flowtables: the flowtables of the ruleset.
+        statistics: what was counted so far.
+        now: the time of the last ``receive`` or ``advance``, nanoseconds.
+        transmit: called with device, frame and time of every frame that leaves.
+        log: called with what ``log`` statements log.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        ruleset: Ruleset,
+        *,
+        transmit: Transmit,
+        profile: Profile = DEFAULT,
+        seed: int = 0,
+        log: Log | None = None,
+    ) -> None:
+        """Put a box together.
+
+        Args:
+            topology: what the box is; it belongs to the box from now on.
+            ruleset: its rules; their counters count from now on.
+            transmit: called with device, frame and time (nanoseconds) of every frame that leaves.
+            profile: which flowtable it has.
+            seed: of all that is random in Linux.
+            log: called with what ``log`` statements log, None to let it be.
+        """
+        self.topology = topology
+        self.transmit = transmit
+        self.log = log or _forget
+        self.now = 0
+        self.statistics = Statistics()
+        self.conntrack = Conntrack(topology.sysctls, seed)
+        self.nat = Nat(self.conntrack, topology)
+        self.flowtables = Flowtables(
+            topology, self.conntrack, profile, ReferenceDatapath, on_teardown=self._torn_down
+        )
+        for declaration in ruleset.flowtables():
+            self.flowtables.create(declaration)
+        self.program = compile_ruleset(ruleset, BoxEnvironment(self))
+
+        self.identifiers = Identifiers()
+        peers = Peers()
+        budget = IcmpBudget(topology.sysctls)
+        self.icmp = Icmp(topology, peers, budget, self.identifiers, self._output)
+        self.icmpv6 = Icmpv6(topology, peers, budget, self._output)
+        self.redirects = Redirects(topology, peers, self.icmp, self._output)
+        self.reassembly4 = Reassembly4(
+            topology, peers, discard=self._discard, time_exceeded=self._reassembly_expired
+        )
+        self.reassembly6 = Reassembly6(
+            topology, conntrack=True, discard=self._discard, time_exceeded=self._reassembly_expired
+        )
+        self.local_reassembly6 = Reassembly6(
+            topology, conntrack=False, discard=self._discard, time_exceeded=self._reassembly_expired
+        )
+        self.neighbours = Resolver(
+            topology, deliver=self._deliver, fail=self._unreachable, discard=self._discard
+        )
+        self.arp = Arp(topology, self.neighbours, self._transmit)
+        self.nd = NeighbourDiscovery(topology, self.neighbours, self._output)
+        self.local = Local(topology, self.icmp, self.icmpv6, self.nd, self._output)
+
+        self.decisions4 = Decisions()
+        self.decisions6 = Decisions()
+        self.ipv4 = hooks.pipeline(self, IPV4)
+        self.ipv6 = hooks.pipeline(self, IPV6)
+        devices = topology.devices.values()
+        self.ingress_hooks = {device.index: hooks.at_ingress(self, device) for device in devices}
+        self.egress_hooks = {
+            device.index: self.program.device_chains(device.name, Hook.EGRESS) for device in devices
+        }
+        self._timed: tuple[Timed, ...] = (
+            self.flowtables,
+            self.neighbours,
+            self.reassembly4,
+            self.reassembly6,
+            self.local_reassembly6,
+        )
+        self._due = 0
+
+    def receive(self, device: Device, frame: bytes, now: int) -> None:
+        """Take a frame off a device's wire.
+
+        Args:
+            device: one of the topology's devices.
+            frame: from the destination MAC on, without the checksum.
+            now: nanoseconds; at least that of the last call.
+        """
+        if now >= self._due:
+            self.advance(now)
+        self.now = now
+        bypass = self.statistics.bypass
+        ingress.receive(self, device, frame, now)
+        if self.statistics.bypass == bypass:
+            # Only the classic path sets timers.
+            self._due = self._next_due()
+
+    def advance(self, now: int) -> None:
+        """Run the timers that are due by ``now``, each at its own time, in their order."""
+        while (due := self._next_due()) <= now:
+            self.now = max(self.now, due)
+            for timed in self._timed:
+                if timed.next_due is not None and timed.next_due <= due:
+                    timed.advance(due)
+            self.conntrack.expire(self.now)
+        self.now = max(self.now, now)
+        self.conntrack.expire(self.now)
+        self._due = due
+
+    def _next_due(self) -> int:
+        return min((due for timed in self._timed if (due := timed.next_due) is not None), default=_NEVER)
+
+    def ended(self, packet: Packet, verdict: int) -> None:
+        """A station did not accept a packet: count it, unless the station has it now (STOLEN)."""
+        if verdict == _DROP:
+            self.statistics.drops[packet.drop or Drop.RULE] += 1
+
+    def icmp_error(self, packet: Packet, kind: int, code: int, rest: int = 0) -> None:
+        """Tell the sender of an IPv4 packet what became of it."""
+        self.icmp.error(packet, kind, code, rest, now=self.now)
+
+    def icmpv6_error(self, packet: Packet, kind: int, code: int, rest: int = 0) -> None:
+        """Tell the sender of an IPv6 packet what became of it."""
+        self.icmpv6.error(packet, kind, code, rest, now=self.now)
+
+    def too_big(self, packet: Packet, mtu: int) -> None:
+        """A packet does not fit its way out and may not be cut."""
+        self.statistics.drops[Drop.TOO_BIG] += 1
+        if packet.family == IPV4:
+            self.icmp_error(packet, *_FRAGMENTATION_NEEDED, mtu)
+        else:
+            self.icmpv6_error(packet, *_PACKET_TOO_BIG6, mtu)
+
+    def loop_back(self, packet: Packet) -> None:
+        """A packet of the box to itself."""
+        prerouting.looped(self, packet)
+
+    def _output(self, packet: Packet, now: int) -> None:
+        output.send(self, packet)
+
+    def _transmit(self, device: Device, frame: bytes, now: int) -> None:
+        egress.transmit(self, device, frame)
+
+    def _deliver(self, packet: Packet, neighbour: Neighbour, now: int) -> None:
+        egress.to_neighbour(self, packet, neighbour)
+
+    def _torn_down(self, entry: FlowEntry, reason: Teardown, now: int) -> None:
+        self.statistics.teardowns[reason] += 1
+
+    def _discard(self, packet: Packet, now: int) -> None:
+        self.statistics.drops[packet.drop or Drop.RULE] += 1
+
+    def _unreachable(self, packet: Packet, now: int) -> None:
+        """Ref: net/ipv4/route.c:ipv4_link_failure, net/ipv6/route.c:ip6_link_failure."""
+        self._discard(packet, now)
+        if packet.family == IPV4:
+            self.icmp_error(packet, *_HOST_UNREACHABLE)
+        else:
+            self.icmpv6_error(packet, *_ADDRESS_UNREACHABLE6)
+
+    def _reassembly_expired(self, first: Packet, now: int) -> None:
+        if first.family == IPV4:
+            self.icmp_error(first, *_REASSEMBLY_TIME)
+        else:
+            self.icmpv6_error(first, *_REASSEMBLY_TIME6)
+
+
+def _forget(packet: Packet, entry: LogEntry) -> None:
+    pass

@@ -1,0 +1,62 @@
+"""Output: packets that the box makes itself, from their route to postrouting.
+
+Ref: net/ipv4/ip_output.c:__ip_local_out, net/ipv6/output_core.c:__ip6_local_out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flowtable.packet.drop import Drop
+from flowtable.packet.packet import IPV4
+from flowtable.router import postrouting
+from flowtable.router.hooks import run
+from flowtable.ruleset.hook import Hook
+from flowtable.ruleset.verdict import Verdict
+from flowtable.topology.route import REJECTING
+
+if TYPE_CHECKING:
+    from flowtable.packet.packet import Packet
+    from flowtable.router.box import Box
+
+_ACCEPT: Final = int(Verdict.ACCEPT)
+_OUTPUT: Final = int(Hook.OUTPUT)
+
+
+def send(box: Box, packet: Packet) -> None:
+    """Send a packet of the box's own, routed already, through the output and postrouting hooks.
+
+    Where the rules of the output hook change its destination or its mark, it is routed again.
+
+    Ref: net/netfilter/nf_nat_proto.c:nf_nat_ipv4_local_fn, net/ipv4/netfilter.c:ip_route_me_harder.
+    """
+    box.statistics.output += 1
+    packet.hook = _OUTPUT
+    before = _routed_by(packet)
+    ipv4 = packet.family == IPV4
+    verdict = run((box.ipv4 if ipv4 else box.ipv6).output, packet)
+    if verdict != _ACCEPT:
+        box.ended(packet, verdict)
+        return
+    if _routed_by(packet) != before and not _route_again(box, packet):
+        box.statistics.drops[Drop.NO_ROUTE] += 1
+        return
+    if ipv4:
+        postrouting.ipv4(box, packet)
+    else:
+        postrouting.ipv6(box, packet)
+
+
+def _route_again(box: Box, packet: Packet) -> bool:
+    route = box.topology.fib(packet.family).lookup(_routed_by(packet)[0])
+    if route is None or route.type in REJECTING or route.device is None:
+        return False
+    packet.dst = route
+    packet.oif = route.device
+    return True
+
+
+def _routed_by(packet: Packet) -> tuple[bytes, int]:
+    """Destination and mark."""
+    data = packet.data
+    return bytes(data[16:20] if packet.family == IPV4 else data[24:40]), packet.mark
