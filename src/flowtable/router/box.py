@@ -23,6 +23,7 @@ from flowtable.router.neighbour import Resolver
 from flowtable.router.peer import IcmpBudget, Peers
 from flowtable.router.reassembly import Reassembly4, Reassembly6
 from flowtable.router.redirect import Redirects
+from flowtable.router.reject import Reject
 from flowtable.router.routing import Decisions
 from flowtable.router.statistics import Statistics
 from flowtable.ruleset.evaluate import compile_ruleset
@@ -140,6 +141,7 @@ class Box:
         self.arp = Arp(topology, self.neighbours, self._transmit)
         self.nd = NeighbourDiscovery(topology, self.neighbours, self._output)
         self.local = Local(topology, self.icmp, self.icmpv6, self.nd, self._output)
+        self.reject = Reject(topology, self.icmp, self.icmpv6, self._output)
 
         self.decisions4 = Decisions()
         self.decisions6 = Decisions()

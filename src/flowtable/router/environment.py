@@ -36,7 +36,7 @@ class BoxEnvironment:
 
     def reject(self, packet: Packet, reply: RejectWith) -> None:
         """Answer the sender of a packet that a rule rejects."""
-        self._box.reject(packet, reply)
+        self._box.reject(packet, reply, packet.time)
 
     def log(self, packet: Packet, entry: LogEntry) -> None:
         """Hand a log entry to whoever listens."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import TCP, UDP, PacketType
-from flowtable.router import postrouting
+from flowtable.router import options, postrouting
 from flowtable.router.hooks import run
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
@@ -66,6 +66,7 @@ def ipv4(box: Box, packet: Packet, route: Route, *, redirect: bool) -> None:
     packet.hook = _FORWARD
     verdict = run(box.ipv4.forward, packet)
     if verdict == _ACCEPT:
+        options.record_ipv4(box, packet)
         postrouting.ipv4(box, packet)
     else:
         box.ended(packet, verdict)

@@ -212,6 +212,7 @@ class Reassembly(ABC):
 
 
 def refuse(packet: Packet, reason: Drop) -> int:
+    """The verdict for a fragment that ends here, with its reason noted."""
     packet.drop = reason
     return _DROP
 

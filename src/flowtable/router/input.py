@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flowtable.packet.packet import IPV4
 from flowtable.router.hooks import run
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
@@ -46,7 +47,8 @@ def _deliver(box: Box, packet: Packet, verdict: int) -> None:
     if verdict != _ACCEPT:
         box.ended(packet, verdict)
         return
-    drop = box.local.deliver(packet, box.now)
+    local = box.local
+    drop = local.ipv4(packet, box.now) if packet.family == IPV4 else local.ipv6(packet, box.now)
     if drop is None:
         box.statistics.delivered += 1
     else:

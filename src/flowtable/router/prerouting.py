@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4
 from flowtable.packet.parse import parse_ipv4, parse_ipv6
-from flowtable.router import routing
+from flowtable.router import options, routing
 from flowtable.router.hooks import run
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
@@ -46,6 +46,9 @@ def ipv6(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None
     packet = parse_ipv6(frame, _ETHERNET, device, now, pkttype, loopback=device.loopback)
     if isinstance(packet, Drop):
         box.statistics.drops[packet] += 1
+        return
+    if not options.read_ipv6(box, packet):
+        box.statistics.drops[Drop.IP_OPTIONS] += 1
         return
     packet.hook = _PREROUTING
     verdict = run(box.ipv6.prerouting, packet)

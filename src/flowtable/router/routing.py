@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV6
-from flowtable.router import forward
+from flowtable.router import forward, options
 from flowtable.router import input as local_input
 from flowtable.topology.route import RouteType
 
@@ -110,6 +110,9 @@ def ipv4(box: Box, packet: Packet) -> None:
     box.statistics.routing += 1
     device = packet.iif
     assert device is not None
+    if not options.read_ipv4(box, packet):
+        box.statistics.drops[Drop.IP_OPTIONS] += 1
+        return
     addresses = bytes(packet.data[12:20])
     decision = box.decisions4.get(addresses, device.index, box.topology.fib4.generation)
     if decision is None:
@@ -126,7 +129,7 @@ def ipv4(box: Box, packet: Packet) -> None:
         packet.dst = decision.route
         local_input.ipv4(box, packet)
     else:
-        if decision.error is not None:
+        if decision.error is not None and box.icmp.allow_route_error(packet, box.now):
             box.icmp_error(packet, *decision.error)
         box.statistics.drops[decision.drop] += 1
 
