@@ -16,7 +16,7 @@ from flowtable.conntrack.connection import Status, TcpFlag, TcpState
 from flowtable.conntrack.tuple import ORIGINAL
 from flowtable.flows.entry import FlowFlag
 from flowtable.packet.packet import TCP, UDP
-from flowtable.profile import AfterTeardown, FixUp, IdleTimeout, Lifetime
+from flowtable.profile import FixUp, IdleTimeout, Lifetime
 
 if TYPE_CHECKING:
     from flowtable.conntrack.connection import Connection
@@ -130,8 +130,6 @@ def end(entry: FlowEntry, conntrack: Conntrack, profile: Profile, idle: int, now
 def freed(entry: FlowEntry, conntrack: Conntrack, profile: Profile, now: int) -> None:
     """A flow that was torn down before left its table."""
     connection = entry.connection
-    if profile.after_teardown is AfterTeardown.LINGERS_OFFLOADED:
-        connection.status &= ~Status.OFFLOAD
     if profile.fix_up is FixUp.PICKUP and connection.l4proto in _PICKUP:
         _shorten(connection, conntrack, _PICKUP[connection.l4proto], now)
 

@@ -213,6 +213,8 @@ class Flowtable:
         for direction in entry.directions:
             if self._keys.get(direction.key) is entry:
                 del self._keys[direction.key]
+        if self._profile.after_teardown is AfterTeardown.LINGERS_OFFLOADED:
+            entry.connection.status &= ~Status.OFFLOAD
         if not entry.flags & FlowFlag.GONE:
             fixup.freed(entry, self._conntrack, self._profile, now)
 
