@@ -33,6 +33,7 @@ from flowtable.ruleset.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flowtable.flows.datapath import OnEnd
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.teardown import Teardown
     from flowtable.packet.packet import Packet
@@ -95,6 +96,7 @@ class Box:
         profile: Profile = DEFAULT,
         seed: int = 0,
         log: Log | None = None,
+        flow_ended: OnEnd | None = None,
     ) -> None:
         """Put a box together.
 
@@ -105,10 +107,12 @@ class Box:
             profile: which flowtable it has.
             seed: of all that is random in Linux.
             log: called with what ``log`` statements log, None to let it be.
+            flow_ended: called with every flow entry that is torn down, why, and when.
         """
         self.topology = topology
         self.transmit = transmit
         self.log = log or _forget
+        self._flow_ended = flow_ended
         self.now = 0
         self.statistics = Statistics()
         self.conntrack = Conntrack(topology.sysctls, seed)
@@ -148,9 +152,11 @@ class Box:
         self.ipv4 = hooks.pipeline(self, IPV4)
         self.ipv6 = hooks.pipeline(self, IPV6)
         devices = topology.devices.values()
-        self.ingress_hooks = {device.index: hooks.at_ingress(self, device) for device in devices}
+        self.ports = {device.index: ingress.Port(hooks.at_ingress(self, device)) for device in devices}
         self.egress_hooks = {
-            device.index: self.program.device_chains(device.name, Hook.EGRESS) for device in devices
+            device.index: chains
+            for device in devices
+            if (chains := self.program.device_chains(device.name, Hook.EGRESS))
         }
         self._timed: tuple[Timed, ...] = (
             self.flowtables,
@@ -229,6 +235,8 @@ class Box:
 
     def _torn_down(self, entry: FlowEntry, reason: Teardown, now: int) -> None:
         self.statistics.teardowns[reason] += 1
+        if self._flow_ended is not None:
+            self._flow_ended(entry, reason, now)
 
     def _discard(self, packet: Packet, now: int) -> None:
         self.statistics.drops[packet.drop or Drop.RULE] += 1

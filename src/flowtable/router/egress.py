@@ -120,21 +120,29 @@ def _group_mac(route: Route, next_hop: bytes) -> bytes | None:
 
 def transmit(box: Box, device: Device, frame: bytes) -> None:
     """Hand a complete frame to its device, past the egress chains of that device."""
-    statistics = box.statistics
-    statistics.egress += 1
+    if box.egress_hooks or not device.up:
+        passed = _leave(box, device, frame)
+        if passed is None:
+            box.statistics.withheld += 1
+            return
+        frame = passed
+    box.statistics.transmit += 1
+    box.transmit(device, frame, box.now)
+
+
+def _leave(box: Box, device: Device, frame: bytes) -> bytes | None:
+    """The frame as it leaves, None if it does not."""
     if not device.up:
-        statistics.drops[Drop.DEVICE_DOWN] += 1
-        return
-    for chain in box.egress_hooks[device.index]:
-        packet = Packet(
-            bytearray(frame[_ETHERNET:]), _FAMILY.get(frame[12:14], 0), link=frame[:_ETHERNET], time=box.now
-        )
+        box.statistics.drops[Drop.DEVICE_DOWN] += 1
+        return None
+    for chain in box.egress_hooks.get(device.index, ()):
+        family = _FAMILY.get(frame[12:14], 0)
+        packet = Packet(bytearray(frame[_ETHERNET:]), family, link=frame[:_ETHERNET], time=box.now)
         packet.oif = device
         packet.hook = _EGRESS
         verdict = chain(packet)
         if verdict != _ACCEPT:
             box.ended(packet, verdict)
-            return
+            return None
         frame = packet.link + packet.data
-    statistics.transmit += 1
-    box.transmit(device, frame, box.now)
+    return frame

@@ -29,6 +29,7 @@ from flowtable.ruleset.verdict import Verdict
 
 if TYPE_CHECKING:
     from flowtable.router.box import Box
+    from flowtable.router.hooks import IngressHook, Process
     from flowtable.topology.device import Device
 
 _ETHERNET: Final = 14
@@ -41,6 +42,22 @@ _BROADCAST_MAC: Final = b"\xff" * 6
 _FAMILY: Final = {ETHERTYPE_IPV4: IPV4, ETHERTYPE_IPV6: IPV6}
 
 
+class Port:
+    """A device as frames meet it on arrival.
+
+    Attributes:
+        process: the flowtable, where it is the only thing registered at ingress.
+        hooks: all that is registered, in order.
+    """
+
+    __slots__ = ("hooks", "process")
+
+    def __init__(self, hooks: tuple[IngressHook, ...]) -> None:
+        self.hooks = hooks
+        first = hooks[0] if len(hooks) == 1 else None
+        self.process: Process | None = None if isinstance(first, BaseChain) else first
+
+
 def receive(box: Box, device: Device, frame: bytes, now: int) -> None:
     """Take a frame off the wire: ``frame`` from the destination MAC on, without the checksum."""
     statistics = box.statistics
@@ -48,43 +65,67 @@ def receive(box: Box, device: Device, frame: bytes, now: int) -> None:
     if not device.up:
         statistics.drops[Drop.DEVICE_DOWN] += 1
         return
-    if len(frame) < _ETHERNET:
-        statistics.drops[Drop.ETHERNET_TRUNCATED] += 1
-        return
     mac = frame[:6]
     if mac == device.mac:
         pkttype = _HOST
-    elif mac[0] & 1:
+    elif len(frame) >= _ETHERNET and mac[0] & 1:
         pkttype = _BROADCAST if mac == _BROADCAST_MAC else _MULTICAST
     else:
-        # The network card's own filter: nothing above it ever sees the frame.
-        statistics.drops[Drop.OTHER_HOST] += 1
+        # A network card's own filter: nothing above it ever sees the frame.
+        statistics.drops[Drop.OTHER_HOST if len(frame) >= _ETHERNET else Drop.ETHERNET_TRUNCATED] += 1
         return
 
-    for hook in box.ingress_hooks[device.index]:
-        if isinstance(hook, BaseChain):
+    port = box.ports[device.index]
+    process = port.process
+    if process is not None:
+        outcome = process(frame, device.index, now)
+        if isinstance(outcome, tuple):
+            _bypass(box, outcome)
+            return
+        statistics.misses[outcome] += 1
+    elif port.hooks:
+        passed = _traverse(box, device, port.hooks, frame, pkttype, now)
+        if passed is None:
+            return
+        frame = passed
+    _demultiplex(box, device, frame, pkttype, now)
+
+
+def _traverse(
+    box: Box, device: Device, hooks: tuple[IngressHook, ...], frame: bytes, pkttype: int, now: int
+) -> bytes | None:
+    """Take a frame past several hooks; None once one of them has taken it."""
+    for hook in hooks:
+        if not isinstance(hook, BaseChain):
+            outcome = hook(frame, device.index, now)
+            if isinstance(outcome, tuple):
+                _bypass(box, outcome)
+                return None
+            box.statistics.misses[outcome] += 1
+        elif len(frame) >= _ETHERNET:
             packet = _packet(device, frame, pkttype, now)
             packet.hook = _INGRESS
             verdict = hook(packet)
             if verdict != _ACCEPT:
                 box.ended(packet, verdict)
-                return
+                return None
             frame = packet.link + packet.data
-            continue
-        statistics.flowtable += 1
-        outcome = hook(frame, device.index, now)
-        if isinstance(outcome, tuple):
-            statistics.bypass += 1
-            if isinstance(outcome, Handover):
-                egress.hand_over(box, outcome)
-            else:
-                egress.transmit(box, outcome[0], outcome[1])
-            return
-        statistics.misses[outcome] += 1
-    _demultiplex(box, device, frame, pkttype, now)
+    return frame
+
+
+def _bypass(box: Box, outcome: tuple[Device, bytes] | Handover) -> None:
+    """The flowtable forwarded a frame."""
+    box.statistics.bypass += 1
+    if isinstance(outcome, Handover):
+        egress.hand_over(box, outcome)
+    else:
+        egress.transmit(box, outcome[0], outcome[1])
 
 
 def _demultiplex(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None:
+    if len(frame) < _ETHERNET:
+        box.statistics.drops[Drop.ETHERNET_TRUNCATED] += 1
+        return
     ethertype = frame[12] << 8 | frame[13]
     if ethertype == ETHERTYPE_IPV4:
         prerouting.ipv4(box, device, frame, pkttype, now)

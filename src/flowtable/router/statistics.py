@@ -22,7 +22,6 @@ class Statistics:
 
     Attributes:
         ingress: frames received on a device of the box.
-        flowtable: frames looked up in a flowtable (once for each flowtable on their device).
         bypass: frames that took the fast path from ingress to the output device.
         prerouting: packets that entered the classic path.
         routing: packets that reached the routing decision.
@@ -33,8 +32,8 @@ class Statistics:
         forward_transport: those of ``forward`` that were TCP or UDP.
         bypass_transport: those of ``bypass`` that were TCP or UDP.
         postrouting: packets on their way out by the classic path.
-        egress: frames handed to a device, by either path.
-        transmit: frames that left the box.
+        transmit: frames that left the box, by either path.
+        withheld: frames handed to a device that did not leave: it was down, or a rule dropped them.
         offloaded: flows that ``flow add`` put into a flowtable.
         misses: why a frame looked up in a flowtable went up the classic path.
         refusals: why ``flow add`` did not add, counted each time a packet asked.
@@ -43,7 +42,6 @@ class Statistics:
     """
 
     ingress: int = 0
-    flowtable: int = 0
     bypass: int = 0
     prerouting: int = 0
     routing: int = 0
@@ -54,13 +52,23 @@ class Statistics:
     forward_transport: int = 0
     bypass_transport: int = 0
     postrouting: int = 0
-    egress: int = 0
     transmit: int = 0
+    withheld: int = 0
     offloaded: int = 0
     misses: Counter[Miss] = field(default_factory=Counter)
     refusals: Counter[Refusal] = field(default_factory=Counter)
     drops: Counter[Drop] = field(default_factory=Counter)
     teardowns: Counter[Teardown] = field(default_factory=Counter)
+
+    @property
+    def flowtable(self) -> int:
+        """Frames looked up in a flowtable, once for each flowtable on their device."""
+        return self.bypass + self.misses.total()
+
+    @property
+    def egress(self) -> int:
+        """Frames handed to a device, by either path."""
+        return self.transmit + self.withheld
 
     @property
     def hit_rate(self) -> float:
