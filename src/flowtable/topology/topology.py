@@ -119,10 +119,6 @@ class Topology:
         self._follow(device)
         return device
 
-    def free_index(self) -> int:
-        """The ifindex that the next device without one gets. Ref: net/core/dev.c:dev_index_reserve."""
-        return max(self.indexes, default=0) + 1
-
     def remove_device(self, device: Device) -> None:
         """Remove a device with its addresses, routes and neighbours.
 

@@ -46,18 +46,23 @@ class UnreadableError(Exception):
 
 
 class Field:
-    """A node of the document, its path, and the list in which its problems end."""
+    """A node of the document, its path and key, and the list in which its problems end."""
 
-    __slots__ = ("node", "path", "problems")
+    __slots__ = ("key", "node", "path", "problems")
 
-    def __init__(self, node: Node, path: str, problems: list[Problem]) -> None:
+    def __init__(self, node: Node, path: str, problems: list[Problem], key: Scalar | None = None) -> None:
         self.node = node
         self.path = path
         self.problems = problems
+        self.key = node if key is None else key
 
     def note(self, message: str) -> None:
         """Note a problem here."""
         self.problems.append(Problem(self.node.line, self.node.column, self.path, message))
+
+    def note_key(self, message: str) -> None:
+        """Note a problem of the key, where the key stands."""
+        self.problems.append(Problem(self.key.line, self.key.column, self.path, message))
 
     def fail(self, message: str) -> UnreadableError:
         """Note a problem here, for the caller to raise."""
@@ -80,9 +85,9 @@ class Field:
             name = key.text if _NAME.fullmatch(key.text) else repr(key.text[:40])
             path = f"{self.path}.{name}" if self.path else name
             if key.text in found:
-                Field(key, path, self.problems).note("this key stands twice")
+                Field(node, path, self.problems, key).note_key("this key stands twice")
             else:
-                found[key.text] = Field(node, path, self.problems)
+                found[key.text] = Field(node, path, self.problems, key)
         return found
 
     def child(self, key: str) -> Field | None:
@@ -116,7 +121,8 @@ class Field:
             value = int(node.text, 0 if node.text[1:2] in ("x", "o") else 10)
             if low <= value <= high:
                 return value
-        raise self.fail(f"expected {low}..{high}, got {node}")
+        wanted = f"{low}..{high}" if low < high else low
+        raise self.fail(f"expected {wanted}, got {node}")
 
     def boolean(self) -> bool:
         """``true`` or ``false``."""

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from flowtable.topology.boxfile import text
 from flowtable.topology.boxfile.draft import Draft
 from flowtable.topology.boxfile.reader import Field, UnreadableError, unknown
 from flowtable.topology.error import TopologyError
-from flowtable.topology.sysctl import Key, find
+from flowtable.topology.sysctl import Key, Range, find
 from flowtable.topology.topology import Topology
-
-_LOW: Final = -(2**31)
-_HIGH: Final = 2**32 - 1
 
 
 def read(field: Field, draft: Draft) -> None:
@@ -22,24 +18,28 @@ def read(field: Field, draft: Draft) -> None:
     for name, value in field.entries().items():
         try:
             key = find(name)
-            if key.device is not None and key.device not in draft.names | {"all", "default"}:
-                raise value.fail(unknown("device", key.device, sorted(draft.names)))
-            if key in seen:
-                raise value.fail("this sysctl stands twice")
-            seen.add(key)
-            draft.topology.sysctls.set(name, _value(value))
+        except TopologyError as error:
+            value.note_key(str(error))
+            continue
+        if key.device is not None and key.device not in draft.names | {"all", "default"}:
+            value.note_key(unknown("device", key.device, sorted(draft.names)))
+        elif key in seen:
+            value.note_key("this sysctl stands twice")
+        seen.add(key)
+        try:
+            draft.topology.sysctls.set(name, _value(value, key.limits))
         except TopologyError as error:
             value.note(str(error))
         except UnreadableError:
             continue
 
 
-def _value(field: Field) -> int | tuple[int, ...]:
+def _value(field: Field, limits: Range) -> int | tuple[int, ...]:
     """A number, or several with white space between as sysctl(8) prints them."""
     words = field.text().split()
     if len(words) > 1 and all(len(w) < 11 and w.isascii() and w.isdigit() for w in words):
         return tuple(int(word) for word in words)
-    return field.integer(_LOW, _HIGH)
+    return field.integer(limits.low, limits.high)
 
 
 def write(topology: Topology) -> Iterator[str]:
