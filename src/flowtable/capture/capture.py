@@ -22,15 +22,17 @@ class Capture:
 
     Attributes:
         name: what messages call it.
+        interfaces: names of the interfaces described so far, one that has none as an empty string.
         skipped: packets passed over so far, by reason.
     """
 
     def __init__(self, window: Window, name: str, interface: str | None) -> None:
         self.name = name
+        self.interfaces: list[str] = []
         self.skipped: Counter[Skip] = Counter()
         self._window = window
         reader = _reader(window, name)
-        self._records = reader(window, name, interface, self.skipped).records()
+        self._records = reader(window, name, interface, self.interfaces, self.skipped).records()
 
     def __iter__(self) -> Iterator[Record]:
         """The frames.

@@ -38,13 +38,17 @@ class PcapReader:
         window: the stream, before its header.
         name: what messages call it.
         interface: name for the interface of every record; a pcap file has none.
+        names: where that name is kept.
         skipped: where packets that are passed over are counted.
     """
 
-    def __init__(self, window: Window, name: str, interface: str | None, skipped: Counter[Skip]) -> None:
+    def __init__(
+        self, window: Window, name: str, interface: str | None, names: list[str], skipped: Counter[Skip]
+    ) -> None:
         self._window = window
         self._name = name
         self._interface = interface or ""
+        names.append(self._interface)
         self._skipped = skipped
 
     def records(self) -> Iterator[Record]:

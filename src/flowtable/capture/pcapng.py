@@ -90,13 +90,17 @@ class PcapngReader:
         window: the stream, before its first block.
         name: what messages call it.
         interface: name for the interface of every record, instead of those in the file.
+        names: where the names of interfaces are kept as they are described.
         skipped: where packets that are passed over are counted.
     """
 
-    def __init__(self, window: Window, name: str, interface: str | None, skipped: Counter[Skip]) -> None:
+    def __init__(
+        self, window: Window, name: str, interface: str | None, names: list[str], skipped: Counter[Skip]
+    ) -> None:
         self._window = window
         self._name = name
         self._rename = interface
+        self._names = names
         self._skipped = skipped
         self._layout = _LITTLE
         self._interfaces: list[_Interface] = []
@@ -273,6 +277,8 @@ class PcapngReader:
             option += 4 + (width + 3 & ~3)
         if self._rename is not None:
             name = self._rename
+        if name not in self._names:
+            self._names.append(name)
         if linktype != ETHERNET:
             self._foreign.setdefault(describe(linktype), self._window.start + at)
         self._interfaces.append(

@@ -1,0 +1,58 @@
+"""A report as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from flowtable.cli.reason import documented
+
+if TYPE_CHECKING:
+    from flowtable.cli.report import Report
+
+_STATIONS: Final = (
+    "ingress",
+    "flowtable",
+    "bypass",
+    "prerouting",
+    "routing",
+    "input",
+    "delivered",
+    "output",
+    "forward",
+    "postrouting",
+    "egress",
+    "transmit",
+)
+
+
+def document(report: Report) -> str:
+    """One JSON object with all that the summary says, and more; docs/commands/run.md describes it."""
+    statistics, tally = report.statistics, report.tally
+    content = {
+        "ruleset": report.ruleset,
+        "box": report.box,
+        "profile": report.profile.name,
+        "inputs": [capture.name for capture in report.inputs.captures],
+        "errors": [str(error) for error in report.inputs.errors],
+        "time": {"first": tally.first, "last": tally.last if tally.first is not None else None},
+        "records": {
+            "read": report.packets,
+            "taken": tally.taken,
+            "own": tally.own,
+            "late": tally.late,
+            "skipped": documented(report.inputs.skipped),
+        },
+        "stations": {station: getattr(statistics, station) for station in _STATIONS},
+        "fast_path": {
+            "hits": statistics.bypass_transport,
+            "forwarded": statistics.bypass_transport + statistics.forward_transport,
+            "hit_rate": statistics.hit_rate,
+        },
+        "offloaded": statistics.offloaded,
+        "misses": documented(statistics.misses),
+        "refusals": documented(statistics.refusals),
+        "drops": documented(statistics.drops),
+        "teardowns": documented(statistics.teardowns),
+    }
+    return json.dumps(content, indent=2, ensure_ascii=True) + "\n"

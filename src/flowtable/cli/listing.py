@@ -1,0 +1,103 @@
+"""What a box holds, as text: connections as ``conntrack -L`` shows them, and flow entries.
+
+Flow entries are listed in the manner of ``conntrack -L``; the kernel has no listing of them.
+A line holds, in this order:
+
+* ``l4name l4num``, and for entries that forward: seconds until they have been idle for too long;
+* for TCP, the state of the connection as connection tracking knows it;
+* for the original and for the reply direction: the device and the tuple that packets arrive
+  with, and the device they leave through, with the packets and bytes the fast path forwarded;
+* ``[SNAT]``, ``[DNAT]``: what is translated, which the tuples tell: packets leave with the
+  addresses of the other direction's tuple, turned round;
+* ``[CLOSING]`` after a FIN or RST on the fast path, ``[GONE]`` once the connection was deleted,
+  ``[ENDED]`` once torn down;
+* the flowtable; ``age``, ``idle``: seconds since it was added, and since its last packet;
+  ``reason``: why it ended.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from flowtable.clock import MILLISECOND, SECOND
+from flowtable.conntrack.connection import TcpState
+from flowtable.conntrack.listing import conntrack_line, live
+from flowtable.flows.entry import FlowFlag
+from flowtable.packet.packet import GRE, TCP, UDP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from flowtable.flows.entry import Direction, FlowEntry
+    from flowtable.flows.teardown import Teardown
+    from flowtable.router import Box
+    from flowtable.topology.topology import Topology
+
+_L4_NAMES: Final = {TCP: "tcp", UDP: "udp", GRE: "gre"}
+_WITH_PORTS: Final = (TCP, UDP)
+
+
+class Ended(NamedTuple):
+    """A flow entry that was torn down, why, and when in nanoseconds."""
+
+    entry: FlowEntry
+    reason: Teardown
+    time: int
+
+
+def connection_lines(box: Box) -> Iterator[str]:
+    """The connections of a box, as ``conntrack -L`` shows them."""
+    box.flowtables.synchronise_all()
+    return (conntrack_line(connection, box.now) for connection in live(box.conntrack, box.now))
+
+
+def flow_lines(box: Box, past: Iterable[Ended] = ()) -> Iterator[str]:
+    """The flow entries of a box that forward, then those of ``past`` as they were when they ended."""
+    box.flowtables.synchronise_all()
+    for entry in box.flowtables.entries():
+        if not entry.torn_down:
+            yield _line(entry, box.topology, box.now)
+    for entry, reason, time in past:
+        yield f"{_line(entry, box.topology, time)} reason={reason.name}"
+
+
+def _line(entry: FlowEntry, topology: Topology, now: int) -> str:
+    connection = entry.connection
+    original, reply = entry.directions
+    used = max(original.used, reply.used, entry.created)
+    fields = [
+        f"{_L4_NAMES[connection.l4proto]:<8} {connection.l4proto}",
+        "" if entry.torn_down else str(max(entry.expires - now, 0) // SECOND),
+        TcpState(connection.tcp.state).name if connection.tcp is not None else "",
+        _direction(original, topology),
+        _direction(reply, topology),
+        "[SNAT]" if entry.flags & FlowFlag.SNAT else "",
+        "[DNAT]" if entry.flags & FlowFlag.DNAT else "",
+        _status(entry),
+        f"flowtable={entry.flowtable.declaration.name}",
+        f"age={_seconds(now - entry.created)}",
+        f"idle={_seconds(now - used)}",
+    ]
+    return " ".join(field for field in fields if field)
+
+
+def _direction(direction: Direction, topology: Topology) -> str:
+    key = direction.key
+    ports = f" sport={key.sport} dport={key.dport}" if key.l4proto in _WITH_PORTS else ""
+    return (
+        f"iif={topology.indexes[key.iif].name} src={ip_address(key.source)} dst={ip_address(key.destination)}"
+        f"{ports} oif={direction.device.name} packets={direction.packets} bytes={direction.bytes}"
+    )
+
+
+def _status(entry: FlowEntry) -> str:
+    if entry.torn_down:
+        return "[ENDED]"
+    if entry.flags & FlowFlag.GONE:
+        return "[GONE]"
+    return "[CLOSING]" if entry.flags & FlowFlag.CLOSING else ""
+
+
+def _seconds(time: int) -> str:
+    return f"{time // SECOND}.{time % SECOND // MILLISECOND:03}"

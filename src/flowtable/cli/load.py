@@ -1,0 +1,61 @@
+"""Reading the files that say what the box is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowtable.cli.error import InputError
+from flowtable.ruleset import RulesetError, parse
+from flowtable.ruleset.include import Files
+from flowtable.topology.boxfile import BoxError, load
+
+if TYPE_CHECKING:
+    from flowtable.ruleset import Ruleset
+    from flowtable.topology.topology import Topology
+
+STANDARD = "-"
+"""The file name that stands for standard input or output."""
+
+
+def load_ruleset(path: str) -> Ruleset:
+    """The ruleset of a file, or of standard input.
+
+    Files that it includes are looked for beside it and, as nft does, in /etc.
+
+    Raises:
+        InputError: it cannot be read, or is not valid.
+    """
+    name = "/dev/stdin" if path == STANDARD else path
+    text = read(path).decode("utf-8", "surrogateescape")
+    try:
+        return parse(text, name, read_include=Files([Path(path).parent, Path("/etc")]))
+    except RulesetError as error:
+        raise InputError(str(error)) from None
+    except OSError as error:
+        raise InputError(f"{error.filename}: {error.strerror}") from None
+
+
+def load_box(path: str) -> Topology:
+    """The box of a box file, or of standard input.
+
+    Raises:
+        InputError: it cannot be read, or is not valid.
+    """
+    try:
+        return load(read(path), "/dev/stdin" if path == STANDARD else path)
+    except BoxError as error:
+        raise InputError(str(error)) from None
+
+
+def read(path: str) -> bytes:
+    """The content of a file, or of standard input.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return sys.stdin.buffer.read() if path == STANDARD else Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None

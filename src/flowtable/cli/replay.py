@@ -1,0 +1,97 @@
+"""Feeding a box what was captured on its devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from flowtable.capture import Direction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flowtable.capture import Record
+    from flowtable.router import Box
+    from flowtable.topology.topology import Topology
+
+_NO_MAC: Final = bytes(6)
+
+
+class UnknownInterfaceError(Exception):
+    """A record was captured on an interface that the box does not have.
+
+    Attributes:
+        interface: its name, empty where the capture has none.
+        packet: the record's number in its capture.
+    """
+
+    def __init__(self, interface: str, packet: int) -> None:
+        super().__init__(interface)
+        self.interface = interface
+        self.packet = packet
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the records of a run before they reached the box.
+
+    Attributes:
+        taken: given to the box.
+        own: sent by the box itself when they were captured, so no input.
+        late: given to the box at the time of a record before them, which had a later time.
+        first: time of the first record, nanoseconds; None before it.
+        last: the latest time so far, nanoseconds.
+    """
+
+    taken: int = 0
+    own: int = 0
+    late: int = 0
+    first: int | None = None
+    last: int = 0
+
+    @property
+    def duration(self) -> int:
+        """From the first record to the last, nanoseconds."""
+        return self.last - self.first if self.first is not None else 0
+
+
+def replay(box: Box, records: Iterable[Record], tally: Tally) -> None:
+    """Give a box the records that are input to it, and count all of them.
+
+    A record is the box's own, and no input, if the capture says that it went out, or if it
+    comes from one of the box's MAC addresses. The box's time never goes back: a record that is
+    older than the one before it arrives together with that one.
+
+    Raises:
+        UnknownInterfaceError: a record is from an interface that the box does not have.
+    """
+    own = _own_addresses(box.topology)
+    devices = box.topology.devices
+    receive, out = box.receive, Direction.OUT
+    now = 0
+    for number, interface, time, data, _, direction in records:
+        try:
+            device = devices[interface]
+        except KeyError:
+            raise UnknownInterfaceError(interface, number) from None
+        if time < now:
+            tally.late += 1
+        else:
+            tally.last = now = time
+        if tally.first is None:
+            tally.first = time
+        if direction is out or data[6:12] in own[interface]:
+            tally.own += 1
+            continue
+        tally.taken += 1
+        receive(device, data, now)
+
+
+def _own_addresses(topology: Topology) -> dict[str, frozenset[bytes]]:
+    """By device, the MAC addresses from which the box's own frames come.
+
+    All frames on the loopback device are the box's own; they come from no address.
+    """
+    devices = topology.devices.values()
+    own = frozenset(device.mac for device in devices) - {_NO_MAC}
+    return {device.name: own | {_NO_MAC} if device.loopback else own for device in devices}

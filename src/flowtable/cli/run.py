@@ -1,0 +1,164 @@
+"""``flowtable run``: a capture goes through the box."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+import click
+
+from flowtable.cli.document import document
+from flowtable.cli.error import InputError
+from flowtable.cli.inputs import Input, Inputs
+from flowtable.cli.listing import Ended, connection_lines, flow_lines
+from flowtable.cli.load import STANDARD, load_box, load_ruleset
+from flowtable.cli.output import open_output, open_transmitter, write_lines
+from flowtable.cli.progress import watched
+from flowtable.cli.replay import Tally, UnknownInterfaceError, replay
+from flowtable.cli.report import Report
+from flowtable.cli.summary import summarise
+from flowtable.cli.usage import check_sources, check_targets
+from flowtable.clock import SECOND
+from flowtable.profile import DEFAULT, PROFILES
+from flowtable.router import Box
+from flowtable.ruleset import print_ruleset
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowtable.topology.topology import Topology
+
+_SOURCE = click.Path(exists=True, dir_okay=False, allow_dash=True)
+_TARGET = click.Path(dir_okay=False, writable=True, allow_dash=True)
+
+
+def _device_files(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[Input, ...]:
+    """Take DEV=FILE apart."""
+    named = []
+    for value in values:
+        device, equals, path = value.partition("=")
+        if not (device and equals and path):
+            raise click.BadParameter(f"expected DEV=FILE, got {value!r}.", ctx, param)
+        named.append(Input(str(_SOURCE.convert(path, param, ctx)), device))
+    return tuple(named)
+
+
+@click.command()
+@click.argument("ruleset", type=_SOURCE)
+@click.option("--box", required=True, metavar="BOX", type=_SOURCE, help="Box file: what the router is.")
+@click.argument("inputs", metavar="INPUT...", nargs=-1, type=_SOURCE)
+@click.option(
+    "--in",
+    "named",
+    metavar="DEV=FILE",
+    multiple=True,
+    callback=_device_files,
+    help="A capture on device DEV, whatever interfaces it names itself. Repeatable.",
+)
+@click.option("--out", metavar="FILE", type=_TARGET, help="Capture of the frames that leave the box.")
+@click.option("--conntrack", metavar="FILE", type=_TARGET, help="Connections at the end, as conntrack -L.")
+@click.option("--flows", metavar="FILE", type=_TARGET, help="Flow entries at the end.")
+@click.option("--ended", is_flag=True, help="List in --flows also the flow entries that ended.")
+@click.option("--ruleset-out", metavar="FILE", type=_TARGET, help="The ruleset with its counters.")
+@click.option(
+    "--profile",
+    type=click.Choice(list(PROFILES)),
+    default=DEFAULT.name,
+    show_default=True,
+    help="Which flowtable the box has.",
+)
+@click.option(
+    "--settle",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, max=1e9),
+    default=0.0,
+    help="Let that much time pass after the last packet.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The summary as one JSON document.")
+@click.option("--quiet", "-q", is_flag=True, help="No summary and no progress bar.")
+def run(
+    ruleset: str,
+    box: str,
+    inputs: tuple[str, ...],
+    named: tuple[Input, ...],
+    out: str | None,
+    conntrack: str | None,
+    flows: str | None,
+    ended: bool,
+    ruleset_out: str | None,
+    profile: str,
+    settle: float,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Send captured packets through a box with the rules of RULESET.
+
+    INPUT is pcapng whose interfaces are named as the devices of the box; --in takes any
+    capture for one device. A file named - is standard input or output.
+    """  # fmt: skip
+    captures = [*map(Input, inputs), *named]
+    sources = [ruleset, box, *(each.path for each in captures)]
+    texts = {"--ruleset-out": ruleset_out, "--flows": flows, "--conntrack": conntrack}
+    if not captures:
+        raise click.UsageError("No captures: give INPUT... or --in DEV=FILE.")
+    if ended and not flows:
+        raise click.UsageError("--ended says what --flows lists; give both.")
+    check_sources(sources)
+    check_targets({"--out": out, **texts}, sources, as_json=as_json)
+
+    rules, topology = load_ruleset(ruleset), load_box(box)
+    _check_devices(named, topology)
+    past: list[Ended] = []
+    tally = Tally()
+    with ExitStack() as stack:
+        opened = Inputs.open(captures, stack)
+        streams = {option: open_output(path, stack) for option, path in texts.items() if path}
+        router = Box(
+            topology,
+            rules,
+            profile=PROFILES[profile],
+            transmit=open_transmitter(out, topology, stack),
+            flow_ended=(lambda *what: past.append(Ended(*what))) if ended else None,
+        )
+        with_bar = sys.stderr.isatty() and not quiet
+        records = stack.enter_context(closing(watched(opened) if with_bar else opened.records()))
+        try:
+            replay(router, records, tally)
+        except UnknownInterfaceError as error:
+            raise InputError(_unknown_interface(error, opened, topology)) from None
+        router.advance(tally.last + round(settle * SECOND))
+        listings = {
+            "--ruleset-out": lambda: print_ruleset(rules).splitlines(),
+            "--flows": lambda: flow_lines(router, past),
+            "--conntrack": lambda: connection_lines(router),
+        }
+        for option, stream in streams.items():
+            write_lines(stream, listings[option]())
+
+    if not quiet:
+        report = Report(ruleset, box, PROFILES[profile], opened, tally, router.statistics)
+        click.echo(document(report) if as_json else summarise(report), nl=False, err=out == STANDARD)
+    if opened.errors:
+        raise InputError("\n".join(map(str, opened.errors)))
+
+
+def _check_devices(named: Sequence[Input], topology: Topology) -> None:
+    for path, device in named:
+        if device not in topology.devices:
+            raise click.UsageError(
+                f"--in {device}={path}: the box has no device {device}, but {_devices(topology)}."
+            )
+
+
+def _unknown_interface(error: UnknownInterfaceError, inputs: Inputs, topology: Topology) -> str:
+    sources = inputs.sources(error.interface)
+    interface = f"interface {error.interface}" if error.interface else "an interface without a name"
+    return (
+        f"{' or '.join(sources)}: packet {error.packet}: {interface} is no device of the box,"
+        f" which has {_devices(topology)}; --in DEV={sources[0]} says which it is"
+    )
+
+
+def _devices(topology: Topology) -> str:
+    return ", ".join(topology.devices)

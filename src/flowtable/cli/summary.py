@@ -1,0 +1,66 @@
+"""A report in words: the figure, the hit rate, and tables of reasons with counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flowtable.cli.figure import count, draw
+from flowtable.cli.reason import ranked, text
+from flowtable.clock import MILLISECOND, SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flowtable.cli.reason import Reason
+    from flowtable.cli.report import Report
+    from flowtable.router import Statistics
+
+_COUNT: Final = 11
+"""Columns for a count in a table."""
+
+
+def summarise(report: Report) -> str:
+    """The summary, plain text of at most 100 columns; the same for the same run."""
+    statistics = report.statistics
+    parts = [
+        _headline(report),
+        draw(statistics),
+        _fast_path(statistics),
+        _table("captured, but no input", _passed_over(report)),
+        _table("from the flowtable up the classic path", _rows(ranked(statistics.misses))),
+        _table("not offloaded by flow add", _rows(ranked(statistics.refusals))),
+        _table("dropped", _rows(ranked(statistics.drops))),
+        _table("flows that ended", _rows(ranked(statistics.teardowns))),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _headline(report: Report) -> str:
+    tally = report.tally
+    seconds = f"{tally.duration // SECOND:,}.{tally.duration % SECOND // MILLISECOND:03}"
+    line = f"{count(report.packets)} packets in {seconds} s of capture, profile {report.profile.name}"
+    if tally.late:
+        line += f"\n{count(tally.late)} of them out of order, taken at the time of the one before"
+    return line
+
+
+def _fast_path(statistics: Statistics) -> str:
+    hits = statistics.bypass_transport
+    return (
+        f"fast path: {count(hits)} of {count(hits + statistics.forward_transport)} forwarded TCP/UDP packets"
+        f" ({statistics.hit_rate:.1%}), {count(statistics.offloaded)} flows offloaded"
+    )
+
+
+def _passed_over(report: Report) -> list[tuple[int, str]]:
+    own = [(report.tally.own, "sent by the box itself")] if report.tally.own else []
+    return own + _rows(ranked(report.inputs.skipped))
+
+
+def _rows(reasons: Iterable[tuple[Reason, int]]) -> list[tuple[int, str]]:
+    return [(number, text(reason)) for reason, number in reasons]
+
+
+def _table(title: str, rows: Iterable[tuple[int, str]]) -> str:
+    lines = [f"{count(number):>{_COUNT}}  {what}" for number, what in rows]
+    return "\n".join([f"{title}:", *lines]) if lines else ""
