@@ -107,6 +107,28 @@ def test_everything_that_changes_is_heard_of_once():
     assert news() == []
 
 
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [({"up": False}, 0), ({"mac": WAN_MAC}, 0), ({"up": True}, 1), ({"mtu": 1400}, 1)],
+)
+def test_neighbours_are_forgotten_with_the_link_or_the_mac_address(change, kept):
+    topology = router()
+    lan, wan = topology.devices["lan0"], topology.devices["wan0"]
+    for device in (lan, wan):
+        topology.neighbours.set(device, packed("192.168.1.9"), LAN_MAC, NeighbourState.PERMANENT)
+    topology.set_link(lan, **change)
+    assert len([n for n in topology.neighbours if n.device is lan]) == kept
+    assert len([n for n in topology.neighbours if n.device is wan]) == 1
+
+
+def test_the_same_mac_address_again_changes_nothing():
+    topology = router()
+    lan = topology.devices["lan0"]
+    topology.neighbours.set(lan, packed("192.168.1.9"), LAN_MAC, NeighbourState.PERMANENT)
+    topology.set_link(lan, mac=lan.mac)
+    assert len(topology.neighbours) == 1
+
+
 def test_listeners_are_called_in_order():
     topology = router()
     order: list[int] = []

@@ -143,3 +143,8 @@ class Neighbours:
         """
         del self._table[neighbour.device.index, neighbour.address]
         self._notify(NeighbourChanged(neighbour, removed=True))
+
+    def flush(self, device: Device) -> None:
+        """Forget all neighbours on a device."""
+        for neighbour in [n for n in self._table.values() if n.device is device]:
+            self.delete(neighbour)

@@ -127,8 +127,7 @@ class Topology:
         """
         if device is self.lo:
             raise TopologyError("lo stays")
-        for neighbour in [n for n in self.neighbours if n.device is device]:
-            self.neighbours.delete(neighbour)
+        self.neighbours.flush(device)
         for fib in (self.fib4, self.fib6):
             for route in [r for r in fib if r.device is device or r.oif is device]:
                 fib.remove(route)
@@ -141,8 +140,12 @@ class Topology:
     ) -> None:
         """Change a device: ``ip link set``.
 
-        One whose MTU gets too small for IPv6 loses its IPv6 addresses.
+        One that goes down or gets another MAC address forgets its neighbours, permanent ones
+        too; one whose MTU gets too small for IPv6 loses its IPv6 addresses.
+        Ref: net/core/neighbour.c:neigh_ifdown, neigh_changeaddr.
         """
+        if (device.up and up is False) or mac not in (None, device.mac):
+            self.neighbours.flush(device)
         if up is not None:
             device.up = up
         if mtu is not None:
