@@ -131,6 +131,8 @@ def test_options_let_pass():
         56, None
     )
     assert read(IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(4))])) == Options(48, None)
+    apart = [PadN(optdata=bytes(4)), HBHOptUnknown(otype=0x1E), PadN(optdata=bytes(4))]
+    assert read(IPv6ExtHdrDestOpt(options=apart)) == Options(56, None)
 
 
 @pytest.mark.parametrize(
