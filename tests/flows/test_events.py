@@ -17,6 +17,8 @@ from flowtable.topology.route import Route, RouteType
 from tests.flows.support import (
     CLIENT,
     GATEWAY,
+    GATEWAY6,
+    GATEWAY_MAC,
     SERVER,
     SERVER6,
     START,
@@ -66,6 +68,8 @@ def test_a_new_mac_address_of_the_device_is_used(profile: Profile) -> None:
     connection = world.connect(ipv6=True)
     world.offload(connection)
     world.topology.set_link(world.wan, mac=b"\x02mac!!")
+    # Its neighbours were forgotten with the old address.
+    world.topology.neighbours.set(world.wan, packed(GATEWAY6), GATEWAY_MAC, NeighbourState.REACHABLE)
     assert world.pass_frame(connection)[1][6:12] == b"\x02mac!!"
 
 

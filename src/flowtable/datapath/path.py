@@ -51,6 +51,8 @@ _FIN: Final = 0x01
 _SYN: Final = 0x02
 _RST: Final = 0x04
 
+_ETHERTYPE: Final = {IPV4: ETHERTYPE_IPV4.to_bytes(2, "big"), IPV6: ETHERTYPE_IPV6.to_bytes(2, "big")}
+
 _STALE: Final = NeighbourState.STALE
 
 
@@ -137,7 +139,8 @@ class Path(ABC):
         self.granularity = profile.refresh_granularity
         self.queue = profile.queue_unresolved
         self.whole = profile.length is Length.FRAME
-        self.shift = network_offset(self.key.encap) - _ETHERNET
+        encap = self.key.encap
+        self.shift = network_offset(encap) - _ETHERNET if encap else 0
         self.packets = direction.packets
         self.bytes = direction.bytes
         self.used = direction.used
@@ -158,8 +161,7 @@ class Path(ABC):
         self.limit = _GONE if entry.flags & (FlowFlag.TEARDOWN | FlowFlag.GONE) else direction.mtu
         self.neighbour = (direction.ages and direction.neighbour) or _nobody(direction)
         if direction.destination and not direction.stale:
-            ethertype = ETHERTYPE_IPV4 if key.l3proto == IPV4 else ETHERTYPE_IPV6
-            self.head = direction.destination + direction.source + ethertype.to_bytes(2, "big")
+            self.head = direction.destination + direction.source + _ETHERTYPE[key.l3proto]
         else:
             self.head = b""
 

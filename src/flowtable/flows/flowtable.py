@@ -42,6 +42,7 @@ class Flowtable:
     Attributes:
         declaration: the ruleset's: table, name, priority, devices, flags.
         datapath: where its entries forward packets.
+        next_due: when to ``collect`` next, nanoseconds; None while there is nothing to collect.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Flowtable:
         self._created = now
         self._entries: dict[FlowEntry, None] = {}
         self._keys: dict[FlowKey, FlowEntry] = {}
-        self._due: int | None = None
+        self.next_due: int | None = None
 
     def __iter__(self) -> Iterator[FlowEntry]:
         """All entries, those included that are torn down and not freed yet."""
@@ -85,11 +86,6 @@ class Flowtable:
 
     def __len__(self) -> int:
         return len(self._entries)
-
-    @property
-    def next_due(self) -> int | None:
-        """When to ``collect`` next, nanoseconds; None while there is nothing to collect."""
-        return self._due
 
     def add(self, packet: Packet, now: int) -> Refusal | None:
         """Offload the connection of a packet at the forward hook.
@@ -133,8 +129,8 @@ class Flowtable:
                 if older is not None:
                     self.teardown(older, Teardown.REPLACED, now)
                 self._keys[direction.key] = entry
-        if self._due is None:
-            self._due = now + COLLECT_INTERVAL - (now - self._created) % COLLECT_INTERVAL
+        if self.next_due is None:
+            self.next_due = now + COLLECT_INTERVAL - (now - self._created) % COLLECT_INTERVAL
         self._entries[entry] = None
         self._ledger.add(entry)
         self.datapath.install(entry)
@@ -178,7 +174,7 @@ class Flowtable:
                 self._fix_up(entry, now)
             if entry.flags & FlowFlag.TEARDOWN and entry in self._entries:
                 self._free(entry, now)
-        self._due = now + COLLECT_INTERVAL if self._entries else None
+        self.next_due = now + COLLECT_INTERVAL if self._entries else None
 
     def teardown(self, entry: FlowEntry, reason: Teardown, now: int) -> None:
         """End a flow: its packets take the classic path from now on.
@@ -234,7 +230,7 @@ class Flowtable:
             self.teardown(entry, Teardown.FLUSH, now)
             if entry in self._entries:
                 self._free(entry, now)
-        self._due = None
+        self.next_due = None
 
     def _idle(self, entry: FlowEntry) -> int:
         return fixup.idle_timeout(self._profile, self._topology.sysctls, entry.connection.l4proto)

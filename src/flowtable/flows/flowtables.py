@@ -39,10 +39,7 @@ class Flowtables:
     """The flowtables of a box, in the order of their creation.
 
     It listens to the topology and to conntrack. The events of the topology carry no time: they
-    happen at ``now``.
-
-    Attributes:
-        now: the latest time it was told of, nanoseconds.
+    happen at the latest time that it or conntrack was told of, ``now``.
     """
 
     def __init__(
@@ -65,7 +62,7 @@ class Flowtables:
             on_teardown: told of every flow that ended, once, with the reason.
             now: the time.
         """
-        self.now = now
+        self._now = now
         self._topology = topology
         self._conntrack = conntrack
         self._profile = profile
@@ -82,6 +79,11 @@ class Flowtables:
 
     def __len__(self) -> int:
         return len(self._flowtables)
+
+    @property
+    def now(self) -> int:
+        """The latest time it was told of, nanoseconds."""
+        return max(self._now, self._conntrack.now)
 
     def create(self, declaration: model.Flowtable) -> Flowtable:
         """Make a flowtable that a ruleset declares."""
@@ -115,7 +117,13 @@ class Flowtables:
     @property
     def next_due(self) -> int | None:
         """When to ``advance`` next, nanoseconds; None while all flowtables are empty."""
-        return min((f.next_due for f in self._flowtables.values() if f.next_due is not None), default=None)
+        # Asked for with every packet on the classic path.
+        first = None
+        for flowtable in self._flowtables.values():
+            due = flowtable.next_due
+            if due is not None and (first is None or due < first):
+                first = due
+        return first
 
     def advance(self, now: int) -> None:
         """Collect the garbage that fell due until ``now``, in the order of its times.
@@ -123,11 +131,11 @@ class Flowtables:
         Call it before conntrack looks for what timed out, which depends on what is done here.
         """
         while (due := self.next_due) is not None and due <= now:
-            self.now = due
+            self._now = due
             for flowtable in self:
                 if flowtable.next_due == due:
                     flowtable.collect(due)
-        self.now = max(self.now, now)
+        self._now = max(self._now, now)
 
     def entry(self, connection: Connection) -> FlowEntry | None:
         """The newest flow of a connection, torn down or not; None without."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flowtable.profile import Profile
     from flowtable.topology.device import Device
     from flowtable.topology.route import Fib
+    from flowtable.topology.sysctl import Sysctls
     from flowtable.topology.topology import Topology
 
 MAX_MTU: Final = 0xFFFF
@@ -97,13 +98,19 @@ def follow_neighbour(direction: Direction, topology: Topology) -> None:
     """Take over what is known of the next hop of a direction."""
     device = direction.device
     neighbour = topology.neighbours.get(device, direction.next_hop)
-    parms = topology.sysctls.neigh(direction.key.l3proto, device.name)
     direction.neighbour = neighbour
-    direction.ages = parms.base_reachable_time_ms is not None
+    direction.ages = _ages(topology.sysctls, direction.key.l3proto, device)
     if neighbour is not None and neighbour.valid and neighbour.mac is not None:
         direction.destination = neighbour.mac
     else:
         direction.destination = b""
+
+
+def _ages(sysctls: Sysctls, family: int, device: Device) -> bool:
+    """Whether neighbours on a device are confirmed from time to time."""
+    if not (sysctls.ipv4_neigh if family == IPV4 else sysctls.ipv6_neigh):
+        return False
+    return sysctls.neigh(family, device.name).base_reachable_time_ms is not None
 
 
 def _return_route(fib: Fib, how: ReturnRoute, sender: bytes, iif: Device) -> Route | None:
