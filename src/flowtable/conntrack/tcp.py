@@ -304,7 +304,7 @@ def _reset(
         # Not exactly the next number: the receiver may answer with a challenge ACK.
         new = old
     status = connection.status
-    answered = status & _SEEN_REPLY and tcp.last_index == _SYN
+    answered = status & _SEEN_REPLY and tcp.last_index == _SYN and tcp.last_dir != direction
     if (answered or (not status & _ASSURED and tcp.last_index == _ACK)) and ack == tcp.last_end:
         # The answer to a SYN or an ACK that was let pass.
         return old, new, True
