@@ -100,7 +100,7 @@ class Arp:
 
         if sender == _ANY:
             # Somebody probes whether the address is free (RFC 5227).
-            if operation != arp.REQUEST or not self._has(device, target):
+            if operation != arp.REQUEST or not self._is_local(target):
                 return Outcome.NOT_OURS
             if self._ignores(device, sender, target):
                 return Outcome.IGNORED
@@ -118,11 +118,11 @@ class Arp:
         announces = (
             sender == target
             and (operation == arp.REQUEST or message.target_mac == mac)
-            and self._is_unicast(device, sender)
+            and self._is_unicast(sender)
         )
         # Broadcast replies and requests do not show that the neighbour hears the box.
         proves = operation == arp.REPLY and pkttype == _HOST
-        unasked = announces or (operation == arp.REPLY and self._is_unicast(device, sender))
+        unasked = announces or (operation == arp.REPLY and self._is_unicast(sender))
         neighbour = self._neighbours.update(
             device,
             sender,
@@ -155,7 +155,7 @@ class Arp:
         if packet is None or level == 2:
             return None
         source = bytes(packet.data[12:16])
-        if not self._has(device, source):
+        if not self._is_local(source):
             return None
         if level == 1 and not any(own.covers(source) and own.covers(target) for own in _addresses(device)):
             return None
@@ -169,18 +169,12 @@ class Arp:
         route = self._topology.fib4.lookup(address)
         return route is not None and route.type is RouteType.LOCAL
 
-    def _has(self, device: Device, address: bytes) -> bool:
-        """Whether the address is one of the device's (RTN_LOCAL of inet_addr_type_dev_table)."""
-        route = self._topology.fib4.lookup(address)
-        return route is not None and route.type is RouteType.LOCAL and route.oif is device
-
-    def _is_unicast(self, device: Device, address: bytes) -> bool:
+    def _is_unicast(self, address: bytes) -> bool:
         """Whether the address may be another host's (RTN_UNICAST of inet_addr_type_dev_table)."""
         if address[0] == 0 or address[0] & 0xF0 == 0xE0 or address == b"\xff\xff\xff\xff":
             return False
         route = self._topology.fib4.lookup(address)
-        own = route is not None and route.type in (RouteType.LOCAL, RouteType.BROADCAST)
-        return not own or (route is not None and route.oif is not device)
+        return route is None or route.type not in (RouteType.LOCAL, RouteType.BROADCAST)
 
     def _credible(self, device: Device, sender: bytes) -> bool:
         """Whether a packet from ``sender`` would be taken here. Ref: fib_validate_source."""

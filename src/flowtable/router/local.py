@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _HOST: Final = int(PacketType.HOST)
 _IGMP: Final = 2
 _ECN: Final = 3
+_NO_OPTIONS: Final = 0x45
+"""Version 4 and a header of 20 bytes."""
 _SEGMENT_ROUTING: Final = frozenset({3, 4})
 """Routing headers of RPL and SRv6, which are off (net.ipv6.conf.*.seg6_enabled)."""
 
@@ -80,6 +82,8 @@ class Local:
 
     def ipv4(self, packet: Packet, now: int) -> Drop | None:
         """Deliver a whole IPv4 packet; returns why it was dropped, None if it was taken."""
+        if packet.data[0] != _NO_OPTIONS and not self._read_options(packet, now):
+            return Drop.IP_OPTIONS
         protocol = packet.l4proto
         if protocol == ICMP:
             return self._taken(packet, self._icmp.receive(packet, now))
@@ -123,6 +127,17 @@ class Local:
             return self._tcp(packet, now)
         self._icmpv6.error(packet, icmpv6.PARAMETER_PROBLEM, icmpv6.UNKNOWN_NEXT_HEADER, named_at, now=now)
         return Drop.NO_SOCKET
+
+    def _read_options(self, packet: Packet, now: int) -> bool:
+        """Note the box in the options of a packet to it, for answers to echo. Not in the checksum."""
+        data = packet.data
+        check = data[10:12]
+        try:
+            record_route(data, bytes(data[16:20]), self._topology.fib4, now)
+        except Malformed:
+            return False
+        data[10:12] = check
+        return True
 
     def _taken(self, packet: Packet, drop: Drop | None, port: int = 0) -> Drop | None:
         if drop is None:
@@ -224,13 +239,11 @@ class Local:
         route = fib.lookup(sender)
         if route is None or route.type in REJECTING or route.device is None:
             return
-        try:
-            options = echoed_options(data)
-        except Malformed:
-            return
+        own = bytes(data[16:20])
+        options = echoed_options(data)
         answer = local_packet(
             ipv4.build(
-                bytes(data[16:20]),
+                own,
                 sender,
                 TCP,
                 segment,
@@ -244,7 +257,7 @@ class Local:
             route,
         )
         if options:
-            record_route(answer.data, fib, now)
+            record_route(answer.data, own, fib, now)
         self._output(answer, now)
 
     def _reset6(self, packet: Packet, segment: bytes, now: int) -> None:

@@ -61,10 +61,16 @@ def echoed_options(data: bytearray) -> bytes:
     return kept + bytes(-len(kept) % 4)
 
 
-def record_route(data: bytearray, fib: Fib, now: int) -> None:
-    """Write the box into the echoed options of its answer ``data``, where there is room.
+def record_route(data: bytearray, address: bytes, fib: Fib, now: int) -> None:
+    """Write the box into the record route and timestamp options of a packet, where there is room.
 
-    Ref: net/ipv4/ip_options.c:ip_options_build.
+    Args:
+        data: a packet to the box, or an answer with echoed options.
+        address: what to write: the packet's destination, the answer's source.
+        fib: knows which addresses are the box's.
+        now: nanoseconds.
+
+    Ref: net/ipv4/ip_options.c:__ip_options_compile, ip_options_build.
     """
     found = ipv4.read_options(data)
     route, time = found.record_route, found.timestamp
@@ -73,11 +79,11 @@ def record_route(data: bytearray, fib: Fib, now: int) -> None:
         timestamp=time if time and data[time + 2] <= data[time + 1] else 0,
     )
 
-    def is_local(address: bytes) -> bool:
-        own = fib.lookup(address)
-        return own is not None and own.type is RouteType.LOCAL
+    def is_local(own: bytes) -> bool:
+        known = fib.lookup(own)
+        return known is not None and known.type is RouteType.LOCAL
 
-    ipv4.record(data, found, bytes(data[12:16]), midnight(now), is_local)
+    ipv4.record(data, found, address, midnight(now), is_local)
 
 
 def icmp_reply(
@@ -99,5 +105,5 @@ def icmp_reply(
     )
     answer = local_packet(data, IPV4, now, route)
     if options:
-        record_route(answer.data, fib, now)
+        record_route(answer.data, source, fib, now)
     return answer
