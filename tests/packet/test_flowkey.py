@@ -7,7 +7,7 @@ import struct
 
 import dpkt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
@@ -353,6 +353,7 @@ def test_a_tag_adds_an_encapsulation_and_nothing_else(frame, data):
 
 
 @pytest.mark.parametrize(("ipv4", "ipv6", "gre"), list(itertools.product([False, True], repeat=3)))
+@settings(max_examples=30)
 @given(
     ethertype=st.sampled_from([0x0800, 0x86DD, 0x8100, 0x8864]) | st.integers(0, 65535),
     protocol=st.sampled_from([6, 17, 47]) | st.integers(0, 255),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import MappingProxyType
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6, IPv6ExtHdrFragment
@@ -93,6 +93,7 @@ def test_every_view_is_listed():
 
 
 @pytest.mark.parametrize("view", VIEWS)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_any_bytes_are_malformed_or_readable(view, data):
     first = FIRST.get(view, b"") if data.draw(st.booleans()) else b""

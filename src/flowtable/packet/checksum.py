@@ -80,7 +80,7 @@ def transport_checksum(
     """
     if protocol == ICMP:
         return checksum(segment)
-    return checksum(segment, _from_bytes(addresses, "big") + protocol + len(segment))
+    return checksum(segment, pseudo_header(addresses, protocol, len(segment)))
 
 
 def l4_valid(packet: Packet) -> bool:
