@@ -309,6 +309,13 @@ def test_no_ethernet_at_all():
     )
 
 
+def test_the_names_of_interfaces_are_known_once_they_were_described():
+    capture = opened(section() + interface("<", "a") + enhanced() + section(">") + interface(">", None))
+    assert capture.interfaces == []
+    assert len(list(capture)) == 1
+    assert capture.interfaces == ["a", ""]
+
+
 def test_a_file_without_packets():
     assert records(section() + interface()) == []
     assert records(section()) == []
