@@ -106,8 +106,9 @@ class RouteChange(Enum):
     """When a flow notices that a route changed."""
 
     NEXT_PACKET = "next-packet"
-    """At its next packet, which goes up the classic path. Every change of IPv4 routes ends all IPv4 flows;
-    of IPv6 routes those whose route was removed or has a new, more specific route within."""
+    """At its next packet, which goes up the classic path. A new IPv4 route, or any change of a link, ends
+    all IPv4 flows; a new IPv6 route those within whose route it lies; an IPv6 address that comes or goes
+    all IPv6 flows; a route that goes those that took it, and of IPv4 then all others as well."""
     AT_ONCE = "at-once"
     """At once, and only where the change alters the route of the flow."""
 

@@ -122,6 +122,34 @@ def test_an_address_change_is_an_ipv4_route_change(profile: Profile) -> None:
 
 
 @linux
+def test_an_ipv4_route_that_nobody_took_goes_quietly(profile: Profile) -> None:
+    world = World(profile)
+    aside = more_specific(world, "203.0.113.0")
+    connection, elsewhere = world.connect(), world.connect(snat="192.0.2.1", sport=2)
+    world.offload(connection)
+    world.topology.fib4.remove(aside)
+    assert type(world.pass_frame(connection)) is tuple
+
+    taken = more_specific(world, SERVER, 32)
+    world.offload(elsewhere)
+    assert world.pass_frame(connection) is Miss.STALE_ROUTE
+    world.flowtables.advance(START + SECOND)
+    world.topology.fib4.remove(taken)
+    assert world.pass_frame(elsewhere, reply=True) is Miss.STALE_ROUTE, "it ends flows in both directions"
+
+
+@linux
+def test_an_ipv6_address_change_ends_every_ipv6_flow(profile: Profile) -> None:
+    world = World(profile)
+    connection, six = world.connect(), world.connect(ipv6=True)
+    world.offload(connection)
+    world.offload(six)
+    world.topology.add_address(world.lan, Address.parse("2001:db8:99::1/64"))
+    assert world.pass_frame(six) is Miss.STALE_ROUTE
+    assert type(world.pass_frame(connection)) is tuple
+
+
+@linux
 def test_an_ipv6_flow_minds_its_own_route_only(profile: Profile) -> None:
     world = World(profile)
     connection = world.connect(ipv6=True)
@@ -153,7 +181,7 @@ def test_a_device_event_is_an_ipv4_route_change(profile: Profile) -> None:
     assert world.pass_frame(connection) is Miss.STALE_ROUTE
     assert type(world.pass_frame(six)) is tuple
     world.topology.set_link(other, up=True)
-    assert world.pass_frame(six) is Miss.STALE_ROUTE, "its routes came back, within the default route"
+    assert world.pass_frame(six) is Miss.STALE_ROUTE, "IPv6 addresses come and go with a link"
 
 
 def test_by_default_a_flow_whose_route_changed_ends_at_once() -> None:

@@ -20,6 +20,7 @@ from flowtable.profile import AfterTeardown, Duplicate, Lifetime
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from flowtable.clock import Alarm
     from flowtable.conntrack.core import Conntrack
     from flowtable.flows.datapath import Datapath, OnEnd
     from flowtable.flows.ledger import Ledger
@@ -54,6 +55,7 @@ class Flowtable:
         ledger: Ledger,
         datapath: DatapathFactory,
         on_teardown: OnEnd,
+        alarm: Alarm,
         now: int,
     ) -> None:
         """Begin empty.
@@ -66,6 +68,7 @@ class Flowtable:
             ledger: the flows of all flowtables of the box.
             datapath: makes what forwards packets.
             on_teardown: told of every flow that ended.
+            alarm: told when there will be garbage to collect.
             now: when it was created; garbage is collected every second from then on.
         """
         self.declaration = declaration
@@ -75,6 +78,7 @@ class Flowtable:
         self._conntrack = conntrack
         self._ledger = ledger
         self._on_teardown = on_teardown
+        self._alarm = alarm
         self._created = now
         self._entries: dict[FlowEntry, None] = {}
         self._keys: dict[FlowKey, FlowEntry] = {}
@@ -131,6 +135,7 @@ class Flowtable:
                 self._keys[direction.key] = entry
         if self.next_due is None:
             self.next_due = now + COLLECT_INTERVAL - (now - self._created) % COLLECT_INTERVAL
+            self._alarm.set(self.next_due)
         self._entries[entry] = None
         self._ledger.add(entry)
         self.datapath.install(entry)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowtable.clock import Alarm
 from flowtable.flows.flowtable import Flowtable
 from flowtable.flows.ledger import Ledger
-from flowtable.flows.teardown import Teardown
-from flowtable.flows.way import follow_device, follow_neighbour
-from flowtable.packet.packet import IPV4
-from flowtable.profile import RouteChange
-from flowtable.topology.event import AddressChanged, LinkChanged, NeighbourChanged, RouteChanged
+from flowtable.flows.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
 
     from flowtable.conntrack.connection import Connection
     from flowtable.conntrack.core import Conntrack
@@ -21,13 +18,10 @@ if TYPE_CHECKING:
     from flowtable.flows.datapath import OnEnd
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.flowtable import DatapathFactory
+    from flowtable.flows.teardown import Teardown
     from flowtable.profile import Profile
     from flowtable.ruleset import model
     from flowtable.ruleset.family import Family
-    from flowtable.topology.device import Device
-    from flowtable.topology.event import Event
-    from flowtable.topology.neighbour import Neighbour
-    from flowtable.topology.route import Route
     from flowtable.topology.topology import Topology
 
 
@@ -50,6 +44,7 @@ class Flowtables:
         datapath: DatapathFactory,
         *,
         on_teardown: OnEnd = _ignore,
+        alarm: Alarm | None = None,
         now: int = 0,
     ) -> None:
         """Begin without any.
@@ -60,6 +55,7 @@ class Flowtables:
             profile: how its flowtables behave.
             datapath: makes what forwards the packets of a flowtable.
             on_teardown: told of every flow that ended, once, with the reason.
+            alarm: told when ``advance`` will have something to do.
             now: the time.
         """
         self._now = now
@@ -68,10 +64,10 @@ class Flowtables:
         self._profile = profile
         self._datapath = datapath
         self._on_teardown = on_teardown
+        self._alarm = Alarm() if alarm is None else alarm
         self._ledger = Ledger()
         self._flowtables: dict[tuple[Family, str, str], Flowtable] = {}
-        self._up = {device.index for device in topology.devices.values() if device.up}
-        topology.subscribe(self._changed)
+        self._watch = Watch(topology, self._ledger, profile, lambda: self.now)
         conntrack.subscribe(self._destroyed)
 
     def __iter__(self) -> Iterator[Flowtable]:
@@ -95,6 +91,7 @@ class Flowtables:
             self._ledger,
             self._datapath,
             self._on_teardown,
+            self._alarm,
             self.now,
         )
         self._flowtables[declaration.family, declaration.table, declaration.name] = flowtable
@@ -166,96 +163,3 @@ class Flowtables:
         entry = self._ledger.connections.get(connection)
         if entry is not None:
             entry.flowtable.disconnect(entry, now)
-
-    def _changed(self, event: Event) -> None:
-        match event:
-            case LinkChanged(device, removed):
-                self._link_changed(device, removed=removed)
-            case RouteChanged(route, removed):
-                self._route_changed(route, removed=removed)
-            case NeighbourChanged(neighbour):
-                self._neighbour_changed(neighbour)
-            case AddressChanged():
-                # Its routes change with it.
-                pass
-
-    def _link_changed(self, device: Device, *, removed: bool) -> None:
-        """Ref: net/netfilter/nft_flow_offload.c:flow_offload_netdev_event."""
-        entries = self._ledger.devices.get(device.index)
-        came_up = False
-        if removed or not device.up:
-            self._up.discard(device.index)
-            for entry in entries:
-                entry.flowtable.teardown(entry, Teardown.DEVICE, self.now)
-        else:
-            came_up = device.index not in self._up
-            self._up.add(device.index)
-            for entry in entries:
-                for direction in entry.directions:
-                    if direction.device is device:
-                        follow_device(direction, self._profile)
-                entry.flowtable.datapath.install(entry)
-        match self._profile.route_change:
-            case RouteChange.AT_ONCE:
-                if came_up:
-                    self._reroute(self.entries())
-            case RouteChange.NEXT_PACKET:
-                # Ref: net/ipv4/fib_frontend.c:fib_netdev_event; net/ipv6/addrconf.c:addrconf_notify.
-                self._outdate(lambda known: known.family == IPV4)
-                if came_up:
-                    back = [route for route in self._topology.fib6 if route.device is device]
-                    self._outdate(lambda known: any(_leads_to(known, route) for route in back))
-
-    def _route_changed(self, route: Route, *, removed: bool) -> None:
-        """Ref: net/netfilter/nf_flow_table_ip.c:nf_flow_dst_check."""
-        match self._profile.route_change:
-            case RouteChange.AT_ONCE:
-                self._reroute(self._ledger.routes.get(route) if removed else self._within(route))
-            case RouteChange.NEXT_PACKET if route.family == IPV4:
-                # Ref: net/ipv4/route.c:rt_cache_flush.
-                self._outdate(lambda known: known.family == IPV4)
-            case RouteChange.NEXT_PACKET if removed:
-                self._outdate(lambda known: known is route)
-            case RouteChange.NEXT_PACKET:
-                # Ref: net/ipv6/ip6_fib.c:fib6_update_sernum_upto_root.
-                self._outdate(lambda known: _leads_to(known, route))
-
-    def _within(self, route: Route) -> Iterator[FlowEntry]:
-        """The flows whose route leads to the destinations of another route as well."""
-        for known in self._ledger.routes:
-            if _leads_to(known, route):
-                yield from self._ledger.routes.get(known)
-
-    def _reroute(self, entries: Iterable[FlowEntry]) -> None:
-        """Tear down the flows that the box would now route another way."""
-        fib = self._topology.fib
-        for entry in entries:
-            if any(
-                fib(direction.key.l3proto).lookup(direction.target) is not direction.route
-                for direction in entry.directions
-            ):
-                entry.flowtable.teardown(entry, Teardown.ROUTE, self.now)
-
-    def _outdate(self, invalid: Callable[[Route], bool]) -> None:
-        """Let the next packet over an invalid route find that it is."""
-        for entry in self.entries():
-            for direction in entry.directions:
-                if invalid(direction.route):
-                    direction.stale = True
-            entry.flowtable.datapath.install(entry)
-
-    def _neighbour_changed(self, neighbour: Neighbour) -> None:
-        device, address = neighbour.device, neighbour.address
-        for entry in self._ledger.neighbours.get((device.index, address)):
-            for direction in entry.directions:
-                if direction.device is device and direction.next_hop == address:
-                    follow_neighbour(direction, self._topology)
-            entry.flowtable.datapath.install(entry)
-
-
-def _leads_to(known: Route, route: Route) -> bool:
-    """Whether the destinations of ``route`` are among those of ``known``."""
-    if known.family != route.family or known.prefixlen > route.prefixlen:
-        return False
-    shift = len(route.destination) * 8 - known.prefixlen
-    return int.from_bytes(known.destination) >> shift == int.from_bytes(route.destination) >> shift
