@@ -130,7 +130,7 @@ def test_an_ipv4_route_that_nobody_took_goes_quietly(profile: Profile) -> None:
     world.topology.fib4.remove(aside)
     assert type(world.pass_frame(connection)) is tuple
 
-    taken = more_specific(world, SERVER, 32)
+    taken = world.topology.fib4.add(Route(IPV4, packed(SERVER), 32, gateway=packed(GATEWAY)))
     world.offload(elsewhere)
     assert world.pass_frame(connection) is Miss.STALE_ROUTE
     world.flowtables.advance(START + SECOND)
