@@ -22,7 +22,9 @@ ETH0 = Device("eth0", 2)
 
 
 def packet4(size: int = 4000, *, iif: Device | None = ETH0, **fields) -> Packet:
-    raw = bytes(IP(src="10.0.0.1", dst="10.0.0.2", id=7, **fields) / UDP(sport=1, dport=2) / DATA[: size - 28])
+    raw = bytes(
+        IP(src="10.0.0.1", dst="10.0.0.2", id=7, **fields) / UDP(sport=1, dport=2) / DATA[: size - 28]
+    )
     packet = Packet(bytearray(raw), IPV4, iif=iif)
     dissect_ipv4(packet)
     return packet
@@ -166,7 +168,11 @@ def test_ipv6_layout():
     seen = [IPv6(bytes(piece.data)) for piece in pieces]
     headers = [ip[IPv6ExtHdrFragment] for ip in seen]
     assert [ip.plen for ip in seen] == [1456, 1456, 112]
-    assert [(h.offset * 8, h.m, h.nh, h.id) for h in headers] == [(0, 1, 17, 1), (1448, 1, 17, 1), (2896, 0, 17, 1)]
+    assert [(h.offset * 8, h.m, h.nh, h.id) for h in headers] == [
+        (0, 1, 17, 1),
+        (1448, 1, 17, 1),
+        (2896, 0, 17, 1),
+    ]
     assert b"".join(bytes(h.payload) for h in headers) == bytes(packet.data[40:])
 
 

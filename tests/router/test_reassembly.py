@@ -81,7 +81,12 @@ def test_received_and_own_fragments_are_kept_apart():
 
 def test_a_duplicate_is_refused_and_the_rest_stays():
     bench = Bench()
-    pieces = [piece(bench, 0, 800), piece(bench, 0, 800), piece(bench, 80, 80), piece(bench, 800, 8, more=False)]
+    pieces = [
+        piece(bench, 0, 800),
+        piece(bench, 0, 800),
+        piece(bench, 80, 80),
+        piece(bench, 800, 8, more=False),
+    ]
     assert gather(bench, *pieces) == [STOLEN, DROP, DROP, ACCEPT]
     assert pieces[1].drop is pieces[2].drop is Drop.FRAGMENT_DUPLICATE
     assert bytes(pieces[3].data[20:]) == DATA[:808]

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from flowtable.clock import SECOND
+from flowtable.clock import SECOND, Alarm
 from flowtable.packet.drop import Drop
 from flowtable.ruleset.verdict import Verdict
 
@@ -143,9 +143,12 @@ def _start(run: list[int]) -> int:
 class Reassembly(ABC):
     """What IPv4 and IPv6 have in common: the queues, their timers and their memory."""
 
-    __slots__ = ("_discard", "_memory", "_queues", "_time_exceeded", "_topology")
+    __slots__ = ("_alarm", "_discard", "_memory", "_queues", "_time_exceeded", "_topology")
 
-    def __init__(self, topology: Topology, discard: Report, time_exceeded: Report) -> None:
+    def __init__(
+        self, topology: Topology, discard: Report, time_exceeded: Report, alarm: Alarm | None
+    ) -> None:
+        self._alarm = Alarm() if alarm is None else alarm
         self._topology = topology
         self._discard = discard
         self._time_exceeded = time_exceeded
@@ -185,6 +188,7 @@ class Reassembly(ABC):
         queue = self._queues.get(key)
         if queue is None:
             queue = self._queues[key] = Queue(now + timeout * SECOND)
+            self._alarm.set(queue.due)
             queue.cost = QUEUE_COST
             self._memory += QUEUE_COST
         return queue

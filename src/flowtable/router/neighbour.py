@@ -23,7 +23,7 @@ from collections import deque
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
-from flowtable.clock import MILLISECOND, SECOND
+from flowtable.clock import MILLISECOND, SECOND, Alarm
 from flowtable.packet.drop import Drop
 from flowtable.topology.neighbour import Neighbour, NeighbourState
 
@@ -78,13 +78,13 @@ class _Resolution:
 
     __slots__ = ("confirmed", "due", "neighbour", "parms", "probes", "updated", "used", "waiting")
 
-    def __init__(self, neighbour: Neighbour, parms: NeighParms, confirmed: int, updated: int) -> None:
+    def __init__(self, neighbour: Neighbour, parms: NeighParms, updated: int) -> None:
         self.neighbour = neighbour
         self.parms = parms
         self.waiting: deque[Packet] = deque()
         self.probes = 0
         self.due = 0
-        self.confirmed = confirmed
+        self.confirmed = updated
         self.used = updated
         self.updated = updated
 
@@ -110,6 +110,7 @@ class Resolver:
 
     __slots__ = (
         "_ageing",
+        "_alarm",
         "_deliver",
         "_discard",
         "_fail",
@@ -121,7 +122,15 @@ class Resolver:
         "_timers",
     )
 
-    def __init__(self, topology: Topology, *, deliver: Deliver, fail: Report, discard: Report) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        *,
+        deliver: Deliver,
+        fail: Report,
+        discard: Report,
+        alarm: Alarm | None = None,
+    ) -> None:
         """Start with nobody waiting.
 
         Args:
@@ -130,6 +139,7 @@ class Resolver:
             fail: takes a packet whose next hop did not answer, with ``packet.drop`` set; its
                 sender is to get an ICMP "host unreachable" or "address unreachable".
             discard: takes a packet that ends silently, with ``packet.drop`` set.
+            alarm: told when ``advance`` will have something to do.
         """
         self._sysctls = topology.sysctls
         self._neighbours = topology.neighbours
@@ -137,6 +147,7 @@ class Resolver:
         self._ageing = any(
             conf.base_reachable_time_ms is not None for table in tables for conf in table.values()
         )
+        self._alarm = Alarm() if alarm is None else alarm
         self._deliver = deliver
         self._fail = fail
         self._discard = discard
@@ -259,15 +270,20 @@ class Resolver:
         resolution = self._resolutions.get(key)
         if resolution is None or resolution.neighbour is not neighbour:
             parms = self._settings(neighbour.family, neighbour.device)
-            resolution = _Resolution(neighbour, parms, now, now - 2 * _SETTLED)
+            resolution = _Resolution(neighbour, parms, now - 2 * _SETTLED)
             self._resolutions[key] = resolution
             reachable = resolution.reachable_time
-            if neighbour.state is _REACHABLE and reachable is not None:
-                self._arm(resolution, now + reachable)
+            if reachable is not None:
+                if neighbour.state is _REACHABLE:
+                    resolution.confirmed = now
+                    self._arm(resolution, now + reachable)
+                else:
+                    resolution.confirmed = now - 2 * reachable
         return resolution
 
     def _arm(self, resolution: _Resolution, due: int) -> None:
         resolution.due = due
+        self._alarm.set(due)
         neighbour = resolution.neighbour
         heappush(self._timers, (due, neighbour.device.index, neighbour.address))
 

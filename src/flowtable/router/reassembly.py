@@ -30,6 +30,7 @@ from flowtable.ruleset.verdict import Verdict
 from flowtable.topology.route import RouteType
 
 if TYPE_CHECKING:
+    from flowtable.clock import Alarm
     from flowtable.packet.packet import Packet
     from flowtable.router.fragments import Report
     from flowtable.router.peer import Peers
@@ -46,7 +47,15 @@ class Reassembly4(Reassembly):
 
     __slots__ = ("_peers",)
 
-    def __init__(self, topology: Topology, peers: Peers, *, discard: Report, time_exceeded: Report) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        peers: Peers,
+        *,
+        discard: Report,
+        time_exceeded: Report,
+        alarm: Alarm | None = None,
+    ) -> None:
         """Start without fragments.
 
         Args:
@@ -54,8 +63,9 @@ class Reassembly4(Reassembly):
             peers: the hosts that send fragments.
             discard: hears of each fragment that ends here, with ``packet.drop`` set, and when.
             time_exceeded: hears of a first fragment to the box itself whose others did not come.
+            alarm: told when ``advance`` will have something to do.
         """
-        super().__init__(topology, discard, time_exceeded)
+        super().__init__(topology, discard, time_exceeded, alarm)
         self._peers = peers
 
     def gather(self, packet: Packet) -> int:
@@ -169,7 +179,13 @@ class Reassembly6(Reassembly):
     __slots__ = ("_conntrack",)
 
     def __init__(
-        self, topology: Topology, *, conntrack: bool, discard: Report, time_exceeded: Report
+        self,
+        topology: Topology,
+        *,
+        conntrack: bool,
+        discard: Report,
+        time_exceeded: Report,
+        alarm: Alarm | None = None,
     ) -> None:
         """Start without fragments.
 
@@ -180,8 +196,9 @@ class Reassembly6(Reassembly):
             discard: hears of each fragment that ends here, with ``packet.drop`` set, and when.
             time_exceeded: hears of a first fragment whose others did not come. Unlike IPv4 a
                 router says so as well.
+            alarm: told when ``advance`` will have something to do.
         """
-        super().__init__(topology, discard, time_exceeded)
+        super().__init__(topology, discard, time_exceeded, alarm)
         self._conntrack = conntrack
 
     def gather(self, packet: Packet) -> int:

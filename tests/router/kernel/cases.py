@@ -127,7 +127,9 @@ CASES: dict[str, list[tuple[str, bytes]]] = {
     "fin with data to a closed port": [
         a(ip(R4A) / TCP(sport=1111, dport=2222, flags="F", seq=0xFFFFFFFE) / b"hello")
     ],
-    "ack to a closed port": [a(ip(R4A) / TCP(sport=1111, dport=2222, flags="A", seq=100, ack=777) / b"hello")],
+    "ack to a closed port": [
+        a(ip(R4A) / TCP(sport=1111, dport=2222, flags="A", seq=100, ack=777) / b"hello")
+    ],
     "rst to a closed port": [a(ip(R4A) / TCP(sport=1111, dport=2222, flags="R", seq=100))],
     "syn with a wrong checksum": [a(ip(R4A) / TCP(sport=1111, dport=2222, flags="S", chksum=0x1234))],
     "unknown protocol": [a(ip(R4A, proto=253) / DATA[:64])],
@@ -136,9 +138,7 @@ CASES: dict[str, list[tuple[str, bytes]]] = {
     "ttl runs out": [a(ip(B4, ttl=1, tos=0x10) / UDP(sport=1111, dport=2222) / DATA[:200])],
     "ttl runs out on a large packet": [a(ip(B4, ttl=1) / UDP(sport=1111, dport=2222) / DATA[:1400])],
     "ttl of an echo runs out": [a(ip(B4, ttl=1) / ICMP(id=5, seq=6) / DATA[:64])],
-    "ttl of an error runs out": [
-        a(ip(B4, ttl=1) / ICMP(type=3, code=3) / ip(A4) / UDP(sport=1, dport=2))
-    ],
+    "ttl of an error runs out": [a(ip(B4, ttl=1) / ICMP(type=3, code=3) / ip(A4) / UDP(sport=1, dport=2))],
     "ttl of a later fragment runs out": [a(ip(B4, ttl=1, frag=5, proto=17) / DATA[:64])],
     "ttl of a first fragment runs out": [a(ip(B4, ttl=1, flags=1, proto=17) / DATA[:64])],
     "ttl of a broadcast frame runs out": [group(ip(B4, ttl=1) / UDP(sport=1111, dport=2222) / b"abc")],
@@ -357,22 +357,18 @@ CASES: dict[str, list[tuple[str, bytes]]] = {
     ],
     "tracked: the same fragment twice": [
         a(p)
-        for p in (
-            lambda f: [f[0], f[0], f[1], f[1], f[2]]
-        )(pieces(built(ip(B4) / UDP(sport=1111, dport=2222) / DATA), 800, 800))
+        for p in (lambda f: [f[0], f[0], f[1], f[1], f[2]])(
+            pieces(built(ip(B4) / UDP(sport=1111, dport=2222) / DATA), 800, 800)
+        )
     ],
     "tracked: overlapping fragments": [
         a(p)
-        for p in (
-            lambda f, g: [f[0], g[1], f[1], f[2]]
-        )(
+        for p in (lambda f, g: [f[0], g[1], f[1], f[2]])(
             pieces(built(ip(B4) / UDP(sport=1111, dport=2222) / DATA), 800, 800),
             pieces(built(ip(B4) / UDP(sport=1111, dport=2222) / DATA), 600, 800),
         )
     ],
-    "tracked: first fragment alone": [
-        a(pieces(built(ip(B4) / UDP(sport=1111, dport=2222) / DATA), 800)[0])
-    ],
+    "tracked: first fragment alone": [a(pieces(built(ip(B4) / UDP(sport=1111, dport=2222) / DATA), 800)[0])],
     "tracked: first fragment alone, to the router": [
         a(pieces(built(ip(R4A) / UDP(sport=1111, dport=2222) / DATA), 800)[0])
     ],
@@ -393,9 +389,7 @@ CASES: dict[str, list[tuple[str, bytes]]] = {
     ],
     "tracked: overlapping fragments6": [
         a(p)
-        for p in (
-            lambda f, g: [f[0], g[1], f[1], f[2]]
-        )(
+        for p in (lambda f, g: [f[0], g[1], f[1], f[2]])(
             pieces6(built(ip6(B6) / UDP(sport=1111, dport=2222) / DATA), 800, 800),
             pieces6(built(ip6(B6) / UDP(sport=1111, dport=2222) / DATA), 600, 800),
         )
