@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from flowtable.clock import NEVER, Alarm
 from flowtable.conntrack.core import Conntrack
 from flowtable.conntrack.nat import Nat
 from flowtable.datapath.reference import ReferenceDatapath
@@ -60,7 +61,6 @@ class Timed(Protocol):
 
 
 _DROP: Final = int(Verdict.DROP)
-_NEVER: Final = 1 << 80
 _HOST_UNREACHABLE: Final = (3, 1)
 _FRAGMENTATION_NEEDED: Final = (3, 4)
 _REASSEMBLY_TIME: Final = (11, 1)
@@ -114,11 +114,17 @@ class Box:
         self.log = log or _forget
         self._flow_ended = flow_ended
         self.now = 0
+        self._alarm = Alarm()
         self.statistics = Statistics()
         self.conntrack = Conntrack(topology.sysctls, seed)
         self.nat = Nat(self.conntrack, topology)
         self.flowtables = Flowtables(
-            topology, self.conntrack, profile, ReferenceDatapath, on_teardown=self._torn_down
+            topology,
+            self.conntrack,
+            profile,
+            ReferenceDatapath,
+            on_teardown=self._torn_down,
+            alarm=self._alarm,
         )
         for declaration in ruleset.flowtables():
             self.flowtables.create(declaration)
@@ -131,16 +137,28 @@ class Box:
         self.icmpv6 = Icmpv6(topology, peers, budget, self._output)
         self.redirects = Redirects(topology, peers, self.icmp, self._output)
         self.reassembly4 = Reassembly4(
-            topology, peers, discard=self._discard, time_exceeded=self._reassembly_expired
+            topology,
+            peers,
+            discard=self._discard,
+            time_exceeded=self._reassembly_expired,
+            alarm=self._alarm,
         )
         self.reassembly6 = Reassembly6(
-            topology, conntrack=True, discard=self._discard, time_exceeded=self._reassembly_expired
+            topology,
+            conntrack=True,
+            discard=self._discard,
+            time_exceeded=self._reassembly_expired,
+            alarm=self._alarm,
         )
         self.local_reassembly6 = Reassembly6(
-            topology, conntrack=False, discard=self._discard, time_exceeded=self._reassembly_expired
+            topology,
+            conntrack=False,
+            discard=self._discard,
+            time_exceeded=self._reassembly_expired,
+            alarm=self._alarm,
         )
         self.neighbours = Resolver(
-            topology, deliver=self._deliver, fail=self._unreachable, discard=self._discard
+            topology, deliver=self._deliver, fail=self._unreachable, discard=self._discard, alarm=self._alarm
         )
         self.arp = Arp(topology, self.neighbours, self._transmit)
         self.nd = NeighbourDiscovery(topology, self.neighbours, self._output)
@@ -165,7 +183,6 @@ class Box:
             self.reassembly6,
             self.local_reassembly6,
         )
-        self._due = 0
 
     def receive(self, device: Device, frame: bytes, now: int) -> None:
         """Take a frame off a device's wire.
@@ -175,14 +192,10 @@ class Box:
             frame: from the destination MAC on, without the checksum.
             now: nanoseconds; at least that of the last call.
         """
-        if now >= self._due:
+        if now >= self._alarm.due:
             self.advance(now)
         self.now = now
-        bypass = self.statistics.bypass
         ingress.receive(self, device, frame, now)
-        if self.statistics.bypass == bypass:
-            # Only the classic path sets timers.
-            self._due = self._next_due()
 
     def advance(self, now: int) -> None:
         """Run the timers that are due by ``now``, each at its own time, in their order."""
@@ -194,10 +207,10 @@ class Box:
             self.conntrack.expire(self.now)
         self.now = max(self.now, now)
         self.conntrack.expire(self.now)
-        self._due = due
+        self._alarm.due = due
 
     def _next_due(self) -> int:
-        return min((due for timed in self._timed if (due := timed.next_due) is not None), default=_NEVER)
+        return min((due for timed in self._timed if (due := timed.next_due) is not None), default=NEVER)
 
     def ended(self, packet: Packet, verdict: int) -> None:
         """A station did not accept a packet: count it, unless the station has it now (STOLEN)."""

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from flowtable.router.box import Box
     from flowtable.topology.device import Device
     from flowtable.topology.neighbour import Neighbour
-    from flowtable.topology.route import Route
 
 _ACCEPT: Final = int(Verdict.ACCEPT)
+_UNICAST: Final = RouteType.UNICAST
 _EGRESS: Final = int(Hook.EGRESS)
 _ETHERNET: Final = 14
 _BROADCAST_MAC: Final = b"\xff" * 6
@@ -71,17 +71,19 @@ def neighbour_output(box: Box, packet: Packet) -> None:
     device = packet.oif
     route = packet.dst
     assert device is not None and route is not None
-    data = packet.data
-    if packet.family == IPV4:
-        next_hop = route.gateway or bytes(data[16:20])
-    else:
-        next_hop = route.gateway or bytes(data[24:40])
-    if device.loopback:
+    next_hop = route.gateway
+    if next_hop is None:
+        next_hop = bytes(packet.data[16:20] if packet.family == IPV4 else packet.data[24:40])
+    if route.type is _UNICAST:
+        mac = box.neighbours.resolve(packet, device, next_hop, box.now)
+        if mac is None:
+            return
+    elif device.loopback:
         box.loop_back(packet)
         return
-    mac = _group_mac(route, next_hop) or box.neighbours.resolve(packet, device, next_hop, box.now)
-    if mac is not None:
-        transmit(box, device, mac + device.mac + _ETHERTYPE[packet.family] + data)
+    else:
+        mac = _group_mac(next_hop)
+    transmit(box, device, mac + device.mac + _ETHERTYPE[packet.family] + packet.data)
 
 
 def to_neighbour(box: Box, packet: Packet, neighbour: Neighbour) -> None:
@@ -104,18 +106,16 @@ def hand_over(box: Box, handover: Handover) -> None:
         transmit(box, device, mac + device.mac + _ETHERTYPE[packet.family] + data)
 
 
-def _group_mac(route: Route, next_hop: bytes) -> bytes | None:
-    """The MAC address of a broadcast or multicast next hop, None for a unicast one.
+def _group_mac(group: bytes) -> bytes:
+    """The MAC address of a broadcast or multicast destination.
 
     Ref: net/ipv4/arp.c:arp_mc_map, net/ipv6/ndisc.c:ndisc_mc_map.
     """
-    if route.type is RouteType.BROADCAST:
+    if len(group) == 16:
+        return b"\x33\x33" + group[12:]
+    if group[0] & 0xF0 != 0xE0:
         return _BROADCAST_MAC
-    if len(next_hop) == 16:
-        return b"\x33\x33" + next_hop[12:] if next_hop[0] == 0xFF else None
-    if next_hop[0] & 0xF0 != 0xE0:
-        return None
-    return b"\x01\x00\x5e" + bytes((next_hop[1] & 0x7F,)) + next_hop[2:]
+    return b"\x01\x00\x5e" + bytes((group[1] & 0x7F,)) + group[2:]
 
 
 def transmit(box: Box, device: Device, frame: bytes) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import TCP, UDP, PacketType
 from flowtable.router import options, postrouting
-from flowtable.router.hooks import run
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
 
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from flowtable.router.box import Box
     from flowtable.topology.route import Route
 
+_NO_OPTIONS: Final = 0x45
+"""First byte of an IPv4 header of 20 bytes."""
 _ACCEPT: Final = int(Verdict.ACCEPT)
 _FORWARD: Final = int(Hook.FORWARD)
 _HOST: Final = int(PacketType.HOST)
@@ -64,9 +65,10 @@ def ipv4(box: Box, packet: Packet, route: Route, *, redirect: bool) -> None:
     if redirect:
         box.redirects.ipv4(packet, route, box.now)
     packet.hook = _FORWARD
-    verdict = run(box.ipv4.forward, packet)
+    verdict = box.ipv4.forward(packet)
     if verdict == _ACCEPT:
-        options.record_ipv4(box, packet)
+        if data[0] != _NO_OPTIONS:
+            options.record_ipv4(box, packet)
         postrouting.ipv4(box, packet)
     else:
         box.ended(packet, verdict)
@@ -102,7 +104,7 @@ def ipv6(box: Box, packet: Packet, route: Route) -> None:
     data[7] -= 1
 
     packet.hook = _FORWARD
-    verdict = run(box.ipv6.forward, packet)
+    verdict = box.ipv6.forward(packet)
     if verdict == _ACCEPT:
         postrouting.ipv6(box, packet)
     else:

@@ -8,7 +8,6 @@ where the ruleset makes use of it, as in the kernel.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.packet import IPV4
@@ -35,30 +34,18 @@ _ACCEPT: Final = int(Verdict.ACCEPT)
 
 @dataclass(slots=True, frozen=True)
 class Pipeline:
-    """The stages of one address family at each hook."""
+    """What one address family meets at each hook: called with a packet, it returns a ``Verdict``."""
 
-    prerouting: Stages
-    input: Stages
-    forward: Stages
-    output: Stages
-    postrouting: Stages
-
-
-def run(stages: Stages, packet: Packet) -> int:
-    """Hand a packet to the stages of a hook until one does not accept it.
-
-    Ref: net/netfilter/core.c:nf_hook_slow.
-    """
-    for stage in stages:
-        verdict = stage(packet)
-        if verdict != _ACCEPT:
-            return verdict
-    return _ACCEPT
+    prerouting: Stage
+    input: Stage
+    forward: Stage
+    output: Stage
+    postrouting: Stage
 
 
 def pipeline(box: Box, family: int) -> Pipeline:
     """The pipeline of a family, ``IPV4`` or ``IPV6``."""
-    return Pipeline(*(_stages(box, family, hook) for hook in _IP_HOOKS))
+    return Pipeline(*(_in_turn(_stages(box, family, hook)) for hook in _IP_HOOKS))
 
 
 _IP_HOOKS: Final = (Hook.PREROUTING, Hook.INPUT, Hook.FORWARD, Hook.OUTPUT, Hook.POSTROUTING)
@@ -101,15 +88,53 @@ def _stages(box: Box, family: int, hook: Hook) -> Stages:
         if hook in _FIRST_SEEN:
             reassembly = box.reassembly4 if family == IPV4 else box.reassembly6
             stages.append((Priority.CONNTRACK_DEFRAG, reassembly.gather))
-            stages.append((Priority.CONNTRACK, partial(box.conntrack.incoming, hook=hook)))
+            stages.append((Priority.CONNTRACK, _tracking(box, hook)))
         if hook in _LAST_SEEN:
             stages.append((Priority.CONNTRACK_CONFIRM, box.conntrack.confirm))
     if hook in _NAT_PRIORITY and _translates(box, family):
         nat_chains = tuple(chain for chain in chains if chain.type is ChainType.NAT)
-        stages.append((_NAT_PRIORITY[hook], partial(box.nat.hook, hook=hook, chains=nat_chains)))
+        stages.append((_NAT_PRIORITY[hook], _translation(box, hook, nat_chains)))
     stages += ((chain.priority, chain) for chain in chains if chain.type is not ChainType.NAT)
     stages.sort(key=lambda stage: stage[0])
     return tuple(stage for _, stage in stages)
+
+
+def _in_turn(stages: Stages) -> Stage:
+    """One stage of many: each in turn until one does not accept.
+
+    Ref: net/netfilter/core.c:nf_hook_slow.
+    """
+    if len(stages) == 1:
+        return stages[0]
+
+    def run(packet: Packet) -> int:
+        for stage in stages:
+            verdict = stage(packet)
+            if verdict != _ACCEPT:
+                return verdict
+        return _ACCEPT
+
+    return run
+
+
+def _tracking(box: Box, hook: Hook) -> Stage:
+    incoming = box.conntrack.incoming
+    number = int(hook)
+
+    def track(packet: Packet) -> int:
+        return incoming(packet, number)
+
+    return track
+
+
+def _translation(box: Box, hook: Hook, chains: tuple[BaseChain, ...]) -> Stage:
+    translate = box.nat.hook
+    number = int(hook)
+
+    def nat(packet: Packet) -> int:
+        return translate(packet, number, chains)
+
+    return nat
 
 
 def _translates(box: Box, family: int) -> bool:

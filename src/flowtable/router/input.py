@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.packet import IPV4
-from flowtable.router.hooks import run
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
 
@@ -29,7 +28,7 @@ def ipv4(box: Box, packet: Packet) -> None:
     verdict = box.reassembly4.gather(packet)
     if verdict == _ACCEPT:
         packet.hook = _INPUT
-        verdict = run(box.ipv4.input, packet)
+        verdict = box.ipv4.input(packet)
     _deliver(box, packet, verdict)
 
 
@@ -37,7 +36,7 @@ def ipv6(box: Box, packet: Packet) -> None:
     """Deliver an IPv6 packet."""
     box.statistics.input += 1
     packet.hook = _INPUT
-    verdict = run(box.ipv6.input, packet)
+    verdict = box.ipv6.input(packet)
     if verdict == _ACCEPT:
         verdict = box.local_reassembly6.gather(packet)
     _deliver(box, packet, verdict)

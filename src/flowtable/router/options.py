@@ -5,7 +5,7 @@ Ref: net/ipv4/ip_input.c:ip_rcv_options, net/ipv4/ip_options.c; net/ipv6/exthdrs
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from flowtable.packet import extension, icmp, icmpv6, ipv4
 from flowtable.packet.malformed import Malformed
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
     from flowtable.router.box import Box
 
-_NONE: Final = 0x45
-"""Version 4 and a header of 20 bytes."""
-
 
 def read_ipv4(box: Box, packet: Packet) -> bool:
     """Whether the options of a received packet let it go on; the sender of bad ones is told.
@@ -26,8 +23,6 @@ def read_ipv4(box: Box, packet: Packet) -> bool:
     A source route is refused: ``net.ipv4.conf.all.accept_source_route`` is off.
     """
     data = packet.data
-    if data[0] == _NONE:
-        return True
     try:
         options = ipv4.read_options(data)
     except Malformed as malformed:
@@ -43,8 +38,7 @@ def record_ipv4(box: Box, packet: Packet) -> None:
     """
     data = packet.data
     route = packet.dst
-    if data[0] == _NONE or route is None:
-        return
+    assert route is not None
     fib = box.topology.fib4
     options = ipv4.read_options(data)
     address = fib.select_source(route, bytes(data[16:20])) or bytes(4)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4
 from flowtable.router import postrouting
-from flowtable.router.hooks import run
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
 from flowtable.topology.route import REJECTING
@@ -34,7 +33,7 @@ def send(box: Box, packet: Packet) -> None:
     packet.hook = _OUTPUT
     before = _routed_by(packet)
     ipv4 = packet.family == IPV4
-    verdict = run((box.ipv4 if ipv4 else box.ipv6).output, packet)
+    verdict = (box.ipv4 if ipv4 else box.ipv6).output(packet)
     if verdict != _ACCEPT:
         box.ended(packet, verdict)
         return

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flowtable.router import egress
-from flowtable.router.hooks import run
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
 
@@ -24,7 +23,7 @@ def ipv4(box: Box, packet: Packet) -> None:
     """Hand a routed IPv4 packet to the rules of the way out, then to its device."""
     box.statistics.postrouting += 1
     packet.hook = _POSTROUTING
-    verdict = run(box.ipv4.postrouting, packet)
+    verdict = box.ipv4.postrouting(packet)
     if verdict == _ACCEPT:
         egress.ipv4(box, packet)
     else:
@@ -35,7 +34,7 @@ def ipv6(box: Box, packet: Packet) -> None:
     """Hand a routed IPv6 packet to the rules of the way out, then to its device."""
     box.statistics.postrouting += 1
     packet.hook = _POSTROUTING
-    verdict = run(box.ipv6.postrouting, packet)
+    verdict = box.ipv6.postrouting(packet)
     if verdict == _ACCEPT:
         egress.ipv6(box, packet)
     else:

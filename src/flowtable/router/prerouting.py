@@ -11,7 +11,6 @@ from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4
 from flowtable.packet.parse import parse_ipv4, parse_ipv6
 from flowtable.router import options, routing
-from flowtable.router.hooks import run
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
 
@@ -33,7 +32,7 @@ def ipv4(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None
         box.statistics.drops[packet] += 1
         return
     packet.hook = _PREROUTING
-    verdict = run(box.ipv4.prerouting, packet)
+    verdict = box.ipv4.prerouting(packet)
     if verdict == _ACCEPT:
         routing.ipv4(box, packet)
     else:
@@ -51,7 +50,7 @@ def ipv6(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None
         box.statistics.drops[Drop.IP_OPTIONS] += 1
         return
     packet.hook = _PREROUTING
-    verdict = run(box.ipv6.prerouting, packet)
+    verdict = box.ipv6.prerouting(packet)
     if verdict == _ACCEPT:
         routing.ipv6(box, packet)
     else:
@@ -69,7 +68,7 @@ def looped(box: Box, packet: Packet) -> None:
     packet.dst = None
     packet.hook = _PREROUTING
     ipv4_packet = packet.family == IPV4
-    verdict = run((box.ipv4 if ipv4_packet else box.ipv6).prerouting, packet)
+    verdict = (box.ipv4 if ipv4_packet else box.ipv6).prerouting(packet)
     if verdict != _ACCEPT:
         box.ended(packet, verdict)
     elif ipv4_packet:

@@ -78,6 +78,8 @@ class Decisions:
         self._by_addresses[addresses, device] = decision
 
 
+_NO_OPTIONS: Final = 0x45
+"""First byte of an IPv4 header of 20 bytes."""
 _FORWARD: Final = Way.FORWARD
 _INPUT: Final = Way.INPUT
 
@@ -110,10 +112,11 @@ def ipv4(box: Box, packet: Packet) -> None:
     box.statistics.routing += 1
     device = packet.iif
     assert device is not None
-    if not options.read_ipv4(box, packet):
+    data = packet.data
+    if data[0] != _NO_OPTIONS and not options.read_ipv4(box, packet):
         box.statistics.drops[Drop.IP_OPTIONS] += 1
         return
-    addresses = bytes(packet.data[12:20])
+    addresses = bytes(data[12:20])
     decision = box.decisions4.get(addresses, device.index, box.topology.fib4.generation)
     if decision is None:
         decision = _decide_ipv4(box, device, addresses[:4], addresses[4:])
