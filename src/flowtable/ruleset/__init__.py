@@ -1,4 +1,16 @@
 """The nftables language: parsing, checking, printing, and evaluation on packets.
 
-Knows rules and what they read from a packet; not where packets come from.
+Knows rules and what they read from a packet; not where packets come from. Text goes through
+``lexer``, ``parser`` and ``blocks`` to commands, through ``check`` to changes in normal form,
+through ``transaction`` into a ``Ruleset``. ``printer`` writes it back; ``evaluate`` makes closures
+of it. ``grammar`` lists the kinds of selectors (``expressions/``) and statements
+(``statements/``), each in a module of its own.
 """
+
+from flowtable.ruleset.include import Files
+from flowtable.ruleset.load import apply, parse
+from flowtable.ruleset.model import Ruleset
+from flowtable.ruleset.printer import print_ruleset
+from flowtable.ruleset.source import Diagnostic, RulesetError
+
+__all__ = ["Diagnostic", "Files", "Ruleset", "RulesetError", "apply", "parse", "print_ruleset"]

@@ -9,20 +9,27 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4, IPV6
+from flowtable.ruleset.code import ACCEPTED, GO_ON, STOLEN, Op, Step, fuse_chain, fuse_rule
+from flowtable.ruleset.compiler import Compiler
+from flowtable.ruleset.expressions.meta import Meta
+from flowtable.ruleset.family import Family
 from flowtable.ruleset.hook import Hook
+from flowtable.ruleset.source import Diagnostic, RulesetError
+from flowtable.ruleset.statements.match import Match
 from flowtable.ruleset.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from flowtable.packet.packet import Packet
-    from flowtable.ruleset.family import Family
-    from flowtable.ruleset.model import ChainType
-
-    Walk = Callable[[Packet], int]
+    from flowtable.ruleset.environment import Environment
+    from flowtable.ruleset.model import Chain, ChainType, Rule, Ruleset, Table
+    from flowtable.ruleset.source import Span
+    from flowtable.ruleset.statement import Statement
 
 _ACCEPT: Final = int(Verdict.ACCEPT)
 _DROP: Final = int(Verdict.DROP)
+_STOLEN: Final = int(Verdict.STOLEN)
 
 
 class BaseChain:
@@ -45,7 +52,7 @@ class BaseChain:
 
     def __init__(
         self,
-        walk: Walk,
+        walk: Op,
         *,
         family: Family,
         table: str,
@@ -68,16 +75,14 @@ class BaseChain:
 
     def __call__(self, packet: Packet) -> int:
         """Walk the chain; ``Verdict.ACCEPT`` goes on to the next chain of the hook."""
-        verdict = self._walk(packet)
-        if verdict == ENDED:
+        code = self._walk(packet)
+        if code == GO_ON:
             if self._policy == _DROP:
                 packet.drop = Drop.POLICY
             return self._policy
-        return _ACCEPT if verdict == ACCEPTED else _DROP
-
-
-ENDED: Final = 0
-ACCEPTED: Final = 2
+        if code == ACCEPTED:
+            return _ACCEPT
+        return _STOLEN if code == STOLEN else _DROP
 
 
 class Program:
@@ -118,3 +123,126 @@ _SEEN_BY: Final[dict[str, tuple[int, ...]]] = {
     "bridge": (),
     "netdev": (),
 }
+
+
+def compile_ruleset(ruleset: Ruleset, environment: Environment) -> Program:
+    """Make a ruleset ready to run in a box.
+
+    Raises:
+        RulesetError: it names devices that the box does not have.
+    """
+    chains: list[BaseChain] = []
+    errors: list[Diagnostic] = []
+    for table in ruleset.tables.values():
+        errors.extend(_missing_devices(table, environment))
+        if not table.dormant:
+            chains.extend(_Tables(table, environment, errors).base_chains())
+    if errors:
+        raise RulesetError(errors)
+    return Program(chains)
+
+
+def _missing_devices(table: Table, environment: Environment) -> list[Diagnostic]:
+    """The errors for flowtables and chains on devices that do not exist."""
+    places: list[tuple[str, tuple[str, ...], Span]] = [
+        (f"flowtable '{flowtable.name}'", flowtable.devices, flowtable.span)
+        for flowtable in table.flowtables.values()
+    ]
+    places.extend(
+        (f"chain '{chain.name}'", chain.attachment.devices, chain.span)
+        for chain in table.chains.values()
+        if chain.attachment is not None
+    )
+    errors = []
+    for what, devices, span in places:
+        missing = [name for name in devices if environment.interface_index(name) is None]
+        if missing:
+            hint = f"{what} is on {', '.join(missing)}, which does not exist"
+            errors.append(Diagnostic("Could not process rule: No such file or directory", span, hint=hint))
+    return errors
+
+
+class _Tables:
+    """The chains of one table on their way to closures; each is compiled once."""
+
+    __slots__ = ("_compiled", "_compiler", "_errors", "_table")
+
+    def __init__(self, table: Table, environment: Environment, errors: list[Diagnostic]) -> None:
+        self._table = table
+        self._errors = errors
+        self._compiled: dict[str, Op] = {}
+        self._compiler = Compiler(environment, table, self._chain)
+
+    def base_chains(self) -> list[BaseChain]:
+        """The base chains in the order of their declaration."""
+        return [
+            self._base_chain(chain) for chain in self._table.chains.values() if chain.attachment is not None
+        ]
+
+    def _base_chain(self, chain: Chain) -> BaseChain:
+        attachment = chain.attachment
+        assert attachment is not None
+        walk = self._chain(chain.name)
+        if self._table.family is Family.INET and attachment.hook is Hook.INGRESS:
+            walk = _for_ip(walk)
+        return BaseChain(
+            walk,
+            family=self._table.family,
+            table=self._table.name,
+            name=chain.name,
+            chain_type=attachment.type,
+            hook=attachment.hook,
+            priority=attachment.priority,
+            policy=chain.policy,
+            devices=attachment.devices,
+        )
+
+    def _chain(self, name: str) -> Op:
+        walk = self._compiled.get(name)
+        if walk is None:
+            rules = [self._rule(rule) for rule in self._table.chains[name].rules]
+            walk = fuse_chain([rule for rule in rules if rule is not None])
+            self._compiled[name] = walk
+        return walk
+
+    def _rule(self, rule: Rule) -> Op | None:
+        try:
+            return fuse_rule(self._steps(rule.statements))
+        except RulesetError as error:
+            self._errors.extend(error.diagnostics)
+            return None
+
+    def _steps(self, statements: Sequence[Statement]) -> list[Step]:
+        steps: list[Step] = []
+        compiler = self._compiler
+        assured = compiler.start_rule()
+        for index, statement in enumerate(statements):
+            following = statements[index + 1] if index + 1 < len(statements) else None
+            if _is_implied(statement, following) and following is not None:
+                header = following.headers[0]
+                if header not in assured:
+                    continue
+            # Compiling a jump compiles another chain with rules of its own.
+            steps.append(statement.compile(compiler))
+            compiler.resume(assured)
+        return steps
+
+
+def _is_implied(statement: Statement, following: Statement | None) -> bool:
+    """Whether a protocol test is part of what the next match does to find its header."""
+    return (
+        isinstance(statement, Match)
+        and isinstance(following, Match)
+        and isinstance(statement.left, Meta)
+        and statement.identity is not None
+        and following.headers == (statement.identity,)
+    )
+
+
+def _for_ip(walk: Op) -> Op:
+    """Chains of inet tables see IPv4 and IPv6 only. Ref: net/netfilter/nft_chain_filter.c."""
+
+    def run(packet: Packet) -> int:
+        return walk(packet) if packet.family in (IPV4, IPV6) else ACCEPTED
+
+    return run

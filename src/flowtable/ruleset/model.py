@@ -124,6 +124,7 @@ class Table:
         dormant: its chains are not attached.
         comment: its ``comment``, None without.
         handle: number unique in the ruleset.
+        last_handle: the last number given to something in it.
     """
 
     family: Family
@@ -135,6 +136,12 @@ class Table:
     dormant: bool = False
     comment: str | None = None
     handle: int = 0
+    last_handle: int = 0
+
+    def new_handle(self) -> int:
+        """The next number for something in this table."""
+        self.last_handle += 1
+        return self.last_handle
 
 
 @dataclass(slots=True, eq=False)

@@ -26,10 +26,10 @@ class Source:
     _lines: list[str] | None = field(default=None, init=False, repr=False)
 
     def line(self, number: int) -> str:
-        """The line of that 1-based number without its line end, empty past the end."""
+        """The line of that 1-based number without its line end; past the last line, the last."""
         if self._lines is None:
-            self._lines = self.text.split("\n")
-        return self._lines[number - 1] if 0 < number <= len(self._lines) else ""
+            self._lines = self.text.removesuffix("\n").split("\n")
+        return self._lines[min(number, len(self._lines)) - 1]
 
     @property
     def depth(self) -> int:

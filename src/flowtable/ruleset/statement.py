@@ -2,13 +2,65 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from flowtable.ruleset.code import Step
+    from flowtable.ruleset.compiler import Compiler
+    from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.hook import Hook
+    from flowtable.ruleset.selector import Identity
     from flowtable.ruleset.source import Span
 
 
-class Statement(Protocol):
-    """A match or a statement, checked and in normal form."""
+class Statement:
+    """A match or a statement: first as written, after ``check`` in normal form.
 
-    span: Span
+    Attributes:
+        span: where it stands in the source.
+        terminal: nothing can follow it in a rule.
+        nat_only: it can be reached from chains of type ``nat`` only.
+    """
+
+    __slots__ = ("span",)
+    terminal: ClassVar[bool] = False
+    nat_only: ClassVar[bool] = False
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+
+    def check(self, rule: RuleContext) -> Statement:
+        """Check it in its rule and imply the protocol tests that it needs; its normal form.
+
+        Raises:
+            RulesetError: it makes no sense where it stands.
+        """
+        del rule
+        return self
+
+    def text(self, *, stateless: bool = False) -> str:
+        """As nft prints it; without counts if ``stateless``."""
+        raise AssertionError
+
+    def compile(self, compiler: Compiler) -> Step:
+        """Make it ready to run."""
+        raise AssertionError
+
+    @property
+    def hooks(self) -> frozenset[Hook] | None:
+        """The hooks that it can be reached from, None for all."""
+        return None
+
+    @property
+    def jumps(self) -> tuple[str, ...]:
+        """The chains that it can go to."""
+        return ()
+
+    @property
+    def headers(self) -> tuple[Identity, ...]:
+        """The headers that it reads."""
+        return ()
+
+    def lookups(self) -> tuple[str, ...]:
+        """The named sets and maps that it refers to."""
+        return ()

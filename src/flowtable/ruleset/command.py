@@ -1,0 +1,244 @@
+"""What a file asks for, as written: commands, and the blocks in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flowtable.ruleset.family import Family
+    from flowtable.ruleset.hook import Hook
+    from flowtable.ruleset.model import ChainType
+    from flowtable.ruleset.priority import PrioritySyntax
+    from flowtable.ruleset.source import Span
+    from flowtable.ruleset.statement import Statement
+    from flowtable.ruleset.syntax import SetTerm, Term
+    from flowtable.ruleset.types.base import DataType
+    from flowtable.ruleset.verdict import Verdict
+
+
+@dataclass(slots=True, frozen=True)
+class TableName:
+    """Which table is meant.
+
+    Attributes:
+        family: its family.
+        name: its name.
+        span: where the name stands.
+    """
+
+    family: Family
+    name: str
+    span: Span
+
+
+@dataclass(slots=True)
+class RuleSyntax:
+    """A rule as written."""
+
+    statements: list[Statement]
+    comment: str | None
+    span: Span
+
+
+@dataclass(slots=True, frozen=True)
+class HookSyntax:
+    """``type filter hook forward priority 0``.
+
+    Attributes:
+        type: what the chain is for.
+        hook: where it is attached.
+        hook_span: where the name of the hook stands.
+        priority: its priority.
+        devices: the devices of an ingress or egress chain; None where none are written.
+        span: the whole line.
+    """
+
+    type: ChainType
+    hook: Hook
+    hook_span: Span
+    priority: PrioritySyntax
+    devices: tuple[str, ...] | None
+    span: Span
+
+
+@dataclass(slots=True)
+class ChainSyntax:
+    """A chain as written."""
+
+    name: str
+    span: Span
+    hook: HookSyntax | None = None
+    policy: Verdict | None = None
+    policy_span: Span | None = None
+    comment: str | None = None
+    rules: list[RuleSyntax] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class FlowtableSyntax:
+    """A flowtable as written.
+
+    Attributes:
+        name: its name.
+        span: where the name stands.
+        hook: the hook that is written, None without.
+        priority: the priority that is written, None without.
+        devices: the devices that are written.
+        counter: ``counter`` is written.
+        offload: ``flags offload`` is written.
+    """
+
+    name: str
+    span: Span
+    hook: str | None = None
+    priority: PrioritySyntax | None = None
+    devices: tuple[str, ...] = ()
+    counter: bool = False
+    offload: bool = False
+
+
+@dataclass(slots=True)
+class SetSyntax:
+    """A set or map as written.
+
+    Attributes:
+        name: its name.
+        span: where the name stands.
+        is_map: it is a map.
+        datatype: ``type``, None without.
+        data: type of the data, None without.
+        verdicts: its data are verdicts.
+        typeof: ``typeof``, None without.
+        data_typeof: the data part of ``typeof``, None without.
+        flags: its flags.
+        elements: its elements, None where none are written.
+        auto_merge: ``auto-merge`` is written.
+        size: ``size``, None without.
+        policy: ``policy``, None without.
+        comment: ``comment``, None without.
+    """
+
+    name: str
+    span: Span
+    is_map: bool = False
+    datatype: DataType | None = None
+    data: DataType | None = None
+    verdicts: bool = False
+    typeof: Term | None = None
+    data_typeof: Term | None = None
+    flags: frozenset[str] = frozenset()
+    elements: SetTerm | None = None
+    auto_merge: bool = False
+    size: int | None = None
+    policy: str | None = None
+    comment: str | None = None
+
+
+@dataclass(slots=True)
+class TableSyntax:
+    """What is in a table block."""
+
+    dormant: bool = False
+    comment: str | None = None
+    chains: list[ChainSyntax] = field(default_factory=list)
+    sets: list[SetSyntax] = field(default_factory=list)
+    flowtables: list[FlowtableSyntax] = field(default_factory=list)
+
+
+class Kind(Enum):
+    """What is deleted; the value is its keyword."""
+
+    TABLE = "table"
+    CHAIN = "chain"
+    FLOWTABLE = "flowtable"
+    SET = "set"
+    MAP = "map"
+
+
+@dataclass(slots=True, frozen=True)
+class AddTable:
+    """``add table`` or a table block."""
+
+    table: TableName
+    block: TableSyntax
+    create: bool
+    span: Span
+
+
+@dataclass(slots=True, frozen=True)
+class AddChain:
+    """``add chain``."""
+
+    table: TableName
+    chain: ChainSyntax
+    create: bool
+
+
+@dataclass(slots=True, frozen=True)
+class AddRule:
+    """``add rule``."""
+
+    table: TableName
+    chain: str
+    chain_span: Span
+    rule: RuleSyntax
+
+
+@dataclass(slots=True, frozen=True)
+class AddSet:
+    """``add set`` or ``add map``."""
+
+    table: TableName
+    set: SetSyntax
+    create: bool
+
+
+@dataclass(slots=True, frozen=True)
+class AddFlowtable:
+    """``add flowtable``."""
+
+    table: TableName
+    flowtable: FlowtableSyntax
+    create: bool
+
+
+@dataclass(slots=True, frozen=True)
+class AddElements:
+    """``add element`` or ``delete element``."""
+
+    table: TableName
+    set: str
+    set_span: Span
+    elements: SetTerm
+    delete: bool
+
+
+@dataclass(slots=True, frozen=True)
+class Delete:
+    """``delete`` of a table or of something in it."""
+
+    kind: Kind
+    table: TableName
+    name: str
+    span: Span
+
+
+@dataclass(slots=True, frozen=True)
+class FlushRuleset:
+    """``flush ruleset``; of one family if one is given."""
+
+    family: Family | None
+
+
+@dataclass(slots=True, frozen=True)
+class Flush:
+    """``flush table`` or ``flush chain``."""
+
+    table: TableName
+    chain: str | None
+    span: Span
+
+
+Command = AddTable | AddChain | AddRule | AddSet | AddFlowtable | AddElements | Delete | FlushRuleset | Flush

@@ -1,0 +1,1 @@
+"""What rules read: one module per kind of selector."""

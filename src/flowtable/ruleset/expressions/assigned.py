@@ -1,0 +1,93 @@
+"""What a statement sets something to: a constant, something that is read, or a map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowtable.ruleset.expressions.bitwise import check_expression
+from flowtable.ruleset.expressions.mapping import Mapping, check_mapping
+from flowtable.ruleset.selector import Selector
+from flowtable.ruleset.syntax import BinaryTerm, MapTerm
+from flowtable.ruleset.types.number import Integer
+from flowtable.ruleset.values import Exact, fail, scalar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowtable.packet.packet import Packet
+    from flowtable.ruleset.code import Load
+    from flowtable.ruleset.compiler import Compiler
+    from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.selector import Identity
+    from flowtable.ruleset.source import Span
+    from flowtable.ruleset.syntax import Term
+    from flowtable.ruleset.types.base import DataType, Value
+
+Assigned = Exact | Selector | Mapping
+
+
+def check_assigned(term: Term, datatype: DataType, rule: RuleContext, statement: Span) -> Assigned:
+    """Check what a statement sets something of a type to.
+
+    Raises:
+        RulesetError: it is of another type.
+    """
+    if isinstance(term, MapTerm):
+        return check_mapping(term, datatype, rule)
+    if not _reads(term):
+        return Exact(scalar(term, datatype))
+    selector = check_expression(term, rule)
+    if selector.datatype is not datatype and not isinstance(selector.datatype, Integer):
+        raise fail(
+            f"datatype mismatch: expected {datatype.description}, expression has type "
+            f"{selector.datatype.description}",
+            term.span,
+            statement,
+        )
+    return selector
+
+
+def _reads(term: Term) -> bool:
+    """Whether a term reads anything."""
+    if isinstance(term, BinaryTerm):
+        return _reads(term.left) or _reads(term.right)
+    return isinstance(term, Selector)
+
+
+def assigned_text(assigned: Assigned, datatype: DataType) -> str:
+    """As nft prints it."""
+    if isinstance(assigned, Exact):
+        return datatype.format(assigned.value)
+    return assigned.text()
+
+
+def assigned_headers(assigned: Assigned) -> tuple[Identity, ...]:
+    """The headers that it reads."""
+    if isinstance(assigned, Mapping):
+        return assigned.headers
+    if isinstance(assigned, Selector) and assigned.header is not None:
+        return (assigned.header,)
+    return ()
+
+
+def assigned_lookups(assigned: Assigned) -> tuple[str, ...]:
+    """The declared maps that it refers to."""
+    return assigned.lookups if isinstance(assigned, Mapping) else ()
+
+
+def compile_assigned(assigned: Assigned, compiler: Compiler) -> Load:
+    """A function from a packet to the value."""
+    if isinstance(assigned, Exact):
+        value = assigned.value
+        return lambda packet: value
+    if isinstance(assigned, Selector):
+        return assigned.load(compiler)
+    return _single(assigned.compile(compiler))
+
+
+def _single(find: Callable[[Packet], object]) -> Load:
+    def load(packet: Packet) -> Value | None:
+        found = find(packet)
+        return found.value if isinstance(found, Exact) else None
+
+    return load

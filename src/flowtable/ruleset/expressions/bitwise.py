@@ -1,0 +1,119 @@
+"""Bit operations on what a selector reads.
+
+Ref: net/netfilter/nft_bitwise.c:nft_bitwise_eval.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowtable.ruleset.lexer import Kind
+from flowtable.ruleset.selector import Identity, Selector
+from flowtable.ruleset.syntax import BinaryTerm
+from flowtable.ruleset.types.flags import Flags
+from flowtable.ruleset.values import fail, mismatch, scalar
+
+if TYPE_CHECKING:
+    from flowtable.packet.packet import Packet
+    from flowtable.ruleset.code import Load
+    from flowtable.ruleset.compiler import Compiler
+    from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.source import Span
+    from flowtable.ruleset.syntax import Term
+    from flowtable.ruleset.types.base import Value
+
+
+class Bitwise(Selector):
+    """``(selector & mask) ^ flip``: what any chain of ``&``, ``|`` and ``^`` with constants comes to.
+
+    Attributes:
+        selector: what is read.
+        mask: the bits that are kept.
+        flip: the bits that are inverted after that.
+    """
+
+    __slots__ = ("flip", "mask", "selector")
+
+    def __init__(self, selector: Selector, mask: int, flip: int, span: Span) -> None:
+        super().__init__(span, selector.datatype)
+        self.selector = selector
+        self.mask = mask
+        self.flip = flip
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a mask only."""
+        return self.flip == 0
+
+    def text(self) -> str:
+        """Mask, exclusive or, or: the parts that there are."""
+        set_bits = self.flip & ~self.mask
+        flip = self.flip & self.mask
+        mask = self.mask | set_bits
+        text = self.selector.text()
+        if mask != self.datatype.maximum:
+            text += f" & {self._constant(mask)}"
+        if flip:
+            text += f" ^ {self._constant(flip)}"
+        if set_bits:
+            text += f" | {self._constant(set_bits)}"
+        return text
+
+    def _constant(self, value: int) -> str:
+        text = self.datatype.format(value)
+        return f"({text})" if isinstance(self.datatype, Flags) and "|" in text else text
+
+    def load(self, compiler: Compiler) -> Load:
+        """Read and compute."""
+        load, mask, flip = self.selector.load(compiler), self.mask, self.flip
+
+        def compute(packet: Packet) -> Value | None:
+            value = load(packet)
+            return None if value is None else value & mask ^ flip  # type: ignore[operator]
+
+        return compute
+
+    @property
+    def header(self) -> Identity | None:
+        """The header that the selector reads."""
+        return self.selector.header
+
+
+def check_expression(term: Term, rule: RuleContext) -> Selector:
+    """Check what is read, or computed of it.
+
+    Raises:
+        RulesetError: it is no selector, or the computation is none.
+    """
+    if isinstance(term, Selector):
+        return term.check(rule)
+    if not isinstance(term, BinaryTerm):
+        raise fail("No symbol type information", term.span)
+    inner = check_expression(term.left, rule)
+    if isinstance(term.right, Selector):
+        raise fail(
+            f"Right hand side of binary operation ({_sign(term.operator)}) must be constant",
+            term.right.span,
+            term.span,
+        )
+    if term.operator in (Kind.SHIFT_LEFT, Kind.SHIFT_RIGHT):
+        raise fail("shifts are not supported", term.span)
+    constant = scalar(term.right, inner.datatype, inner.span)
+    if not isinstance(constant, int):
+        raise mismatch(inner.datatype, inner.datatype, term.right.span, inner.span)
+    mask, flip = inner.datatype.maximum, 0
+    selector = inner
+    if isinstance(inner, Bitwise):
+        selector, mask, flip = inner.selector, inner.mask, inner.flip
+    match term.operator:
+        case Kind.AND:
+            mask, flip = mask & constant, flip & constant
+        case Kind.OR:
+            mask, flip = mask & ~constant, flip & ~constant | constant
+        case _:
+            flip ^= constant
+    return Bitwise(selector, mask, flip, term.span)
+
+
+def _sign(kind: Kind) -> str:
+    return kind.value.strip("'")

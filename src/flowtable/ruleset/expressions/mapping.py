@@ -1,0 +1,128 @@
+"""Maps: what is read stands for another value.
+
+Ref: net/netfilter/nft_lookup.c:nft_lookup_eval.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowtable.ruleset.expressions.bitwise import check_expression
+from flowtable.ruleset.expressions.collection import (
+    build,
+    check_map_elements,
+    find_set,
+    format_map,
+)
+from flowtable.ruleset.syntax import ConcatTerm, ReferenceTerm, VerdictTerm
+from flowtable.ruleset.values import Element, Exact, Key, elements, fail, key, mismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowtable.packet.packet import Packet
+    from flowtable.ruleset.compiler import Compiler
+    from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.selector import Identity, Selector
+    from flowtable.ruleset.syntax import MapTerm, Term
+    from flowtable.ruleset.types.base import DataType
+
+
+class Mapping:
+    """``tcp dport map { 80 : 8080 }`` or ``tcp dport map @name``.
+
+    Attributes:
+        selector: what is read.
+        datatype: the type of what it stands for.
+        elements: the map in ascending order, empty where it has a name.
+        name: the name of a declared map, empty where it is written in place.
+    """
+
+    __slots__ = ("datatype", "elements", "name", "selector")
+
+    def __init__(self, selector: Selector, datatype: DataType, found: list[Element], name: str) -> None:
+        self.selector = selector
+        self.datatype = datatype
+        self.elements = found
+        self.name = name
+
+    @property
+    def headers(self) -> tuple[Identity, ...]:
+        """The header that is read."""
+        header = self.selector.header
+        return () if header is None else (header,)
+
+    @property
+    def lookups(self) -> tuple[str, ...]:
+        """The name of the map, if it is a declared one."""
+        return (self.name,) if self.name else ()
+
+    def text(self) -> str:
+        """As nft prints it."""
+        if self.name:
+            return f"{self.selector.text()} map @{self.name}"
+        shown = format_map(self.elements, self.selector.datatype, self._format)
+        return f"{self.selector.text()} map {shown}"
+
+    def _format(self, data: Key) -> str:
+        return format_data(data, self.datatype)
+
+    def compile(self, compiler: Compiler) -> Callable[[Packet], Key | None]:
+        """A function from a packet to what its value stands for; None where there is nothing."""
+        found = compiler.sets[self.name].elements if self.name else self.elements
+        find = build(found, self.selector.datatype, compiler, _data).finder()
+        load = self.selector.load(compiler)
+
+        def run(packet: Packet) -> Key | None:
+            value = load(packet)
+            return None if value is None else find(value)
+
+        return run
+
+
+def _data(element: Element) -> Key:
+    data = element.data
+    assert isinstance(data, tuple)
+    return data  # type: ignore[return-value]
+
+
+def format_data(data: Key, datatype: DataType) -> str:
+    """What an element of a map stands for, as nft prints it."""
+    if isinstance(data, Exact):
+        return datatype.format(data.value)
+    if data.prefixlen >= 0:
+        return f"{datatype.format(data.low)}/{data.prefixlen}"
+    return f"{datatype.format(data.low)}-{datatype.format(data.high)}"
+
+
+def check_data(datatype: DataType) -> Callable[[Term | VerdictTerm], Key]:
+    """A function that checks what an element of a map stands for."""
+
+    def check(term: Term | VerdictTerm) -> Key:
+        if isinstance(term, VerdictTerm):
+            raise fail("a verdict is no value", term.span)
+        if isinstance(term, ConcatTerm):
+            raise fail("concatenations are not supported", term.span)
+        return key(term, datatype)
+
+    return check
+
+
+def check_mapping(term: MapTerm, datatype: DataType, rule: RuleContext) -> Mapping:
+    """Check a map whose values have to be of a type.
+
+    Raises:
+        RulesetError: they are not, or there is no such map.
+    """
+    selector = check_expression(term.key, rule)
+    if isinstance(term.mapping, ReferenceTerm):
+        declared = find_set(term.mapping, selector, rule)
+        if not declared.is_map:
+            raise fail("Expression is not a map", term.mapping.span)
+        if declared.data is not datatype:
+            if declared.data is None:
+                raise fail("Expression is not a map of values", term.mapping.span)
+            raise mismatch(datatype, declared.data, term.mapping.span, selector.span)
+        return Mapping(selector, datatype, [], declared.name)
+    found = elements(term.mapping, selector.datatype, selector.span, check_data(datatype))
+    return Mapping(selector, datatype, check_map_elements(found), "")

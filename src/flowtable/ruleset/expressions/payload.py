@@ -1,0 +1,262 @@
+"""Fields of headers.
+
+Ref: net/netfilter/nft_payload.c:nft_payload_eval.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+from flowtable.packet.packet import ETHERTYPE_IPV4, ETHERTYPE_IPV6
+from flowtable.ruleset.expressions.collection import AnonymousSet
+from flowtable.ruleset.expressions.headers import HEADERS, WITH_PORTS, Field, Header
+from flowtable.ruleset.expressions.meta import Meta
+from flowtable.ruleset.family import Family
+from flowtable.ruleset.lexer import Kind
+from flowtable.ruleset.selector import Identity, Layer, Selector
+from flowtable.ruleset.statements.match import Match, Operator
+from flowtable.ruleset.types import INET_PROTO
+from flowtable.ruleset.values import Element, Exact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowtable.packet.packet import Packet
+    from flowtable.ruleset.code import Load, Predicate
+    from flowtable.ruleset.compiler import Compiler
+    from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.parser import Parser
+    from flowtable.ruleset.source import Span
+    from flowtable.ruleset.types.base import Value
+
+    Read = Callable[[bytearray, int], int | None]
+
+_FAMILY: Final = {"ip": 2, "ip6": 10}
+_ETHER_TYPE: Final = {"ip": ETHERTYPE_IPV4, "ip6": ETHERTYPE_IPV6}
+
+
+class Payload(Selector):
+    """A field of a header.
+
+    Attributes:
+        of: the header.
+        name: the field's keyword.
+        field: where the field is.
+    """
+
+    __slots__ = ("field", "name", "of")
+
+    def __init__(self, header: Header, name: str, span: Span) -> None:
+        self.field: Field = header.fields[name]
+        super().__init__(span, self.field.datatype)
+        self.of = header
+        self.name = name
+
+    def text(self) -> str:
+        """``tcp dport``."""
+        return f"{self.of.name} {self.name}"
+
+    @property
+    def header(self) -> Identity | None:
+        """The header that the field is of."""
+        return self.of.identity
+
+    def check(self, rule: RuleContext) -> Selector:
+        """Imply that the packet has this header.
+
+        Ref: nftables src/payload.c:payload_gen_dependency.
+        """
+        if self.of.layer is Layer.NETWORK:
+            imply_network(rule, self.of.name, self.span)
+        elif self.of.name == "th":
+            known = rule.transport
+            if known is not None and known.certain and known.protocol in WITH_PORTS:
+                return Payload(HEADERS[known.protocol], self.name, self.span)
+        else:
+            self._check_transport(rule)
+        return self
+
+    def _check_transport(self, rule: RuleContext) -> None:
+        known = rule.transport
+        if known is None:
+            if self.of.network and rule.network is None:
+                imply_network(rule, self.of.network, self.span)
+            imply_transport(rule, self.of.number, self.span)
+        elif known.protocol != self.of.name:
+            raise rule.error(
+                f"conflicting protocols specified: {known.protocol} vs. {self.of.name}", self.span
+            )
+        messages = self.field.messages
+        if not messages:
+            return
+        if rule.message is None:
+            selector = Payload(self.of, "type", self.span)
+            match = _one_of(selector, messages)
+            rule.statements.append(match)
+            rule.learn(_message(self.of, messages[0]), self.span, certain=len(messages) == 1)
+        elif rule.message.protocol not in [_message(self.of, message).protocol for message in messages]:
+            got = rule.message.protocol.split()[1]
+            raise rule.error(f"incompatible icmp match: rule has {got}, need {messages[0]}", self.span)
+
+    def identity(self, value: Value) -> Identity | None:
+        """The transport protocol that a network header names, or the ICMP type."""
+        assert isinstance(value, int)
+        if self.datatype is INET_PROTO:
+            return Meta("l4proto", self.span).identity(value)
+        if self.of.network and self.name == "type":
+            return _message(self.of, value)
+        return None
+
+    @property
+    def aligned(self) -> bool:
+        """Whether it is made of whole bytes."""
+        return self.field.offset % 8 == 0 and self.field.shift == 0
+
+    def load(self, compiler: Compiler) -> Load:
+        """Read the field; None if the packet ends before it or has no such header."""
+        read = _reader(self.field)
+        first = self.field.first
+        if self.of.layer is Layer.NETWORK:
+            if compiler.assured(self.of.identity):
+                return lambda packet: read(packet.data, first)
+            family = self.of.number
+            return lambda packet: read(packet.data, first) if packet.family == family else None
+        if compiler.assured(self.of.identity):
+            return lambda packet: read(packet.data, packet.thoff + first)
+        number = self.of.number
+        if number < 0:
+
+            def load_any(packet: Packet) -> int | None:
+                if packet.fragoff or not packet.thoff:
+                    return None
+                return read(packet.data, packet.thoff + first)
+
+            return load_any
+
+        def load(packet: Packet) -> int | None:
+            if packet.l4proto != number or packet.fragoff:
+                return None
+            return read(packet.data, packet.thoff + first)
+
+        return load
+
+    def equal(self, value: Value, compiler: Compiler) -> Predicate:
+        """Whole bytes are compared where they are."""
+        assert isinstance(value, int)
+        if not self.aligned:
+            return super().equal(value, compiler)
+        return self._starts_with(value.to_bytes(self.field.end - self.field.first, "big"), compiler)
+
+    def within(self, low: int, high: int, compiler: Compiler) -> Predicate:
+        """A prefix of whole bytes is compared where it is."""
+        host = low ^ high
+        bits = self.datatype.bits - host.bit_length()
+        if self.aligned and bits and bits % 8 == 0 and not host & host + 1 and not low & host:
+            size = self.field.end - self.field.first
+            return self._starts_with(low.to_bytes(size, "big")[: bits // 8], compiler)
+        return super().within(low, high, compiler)
+
+    def _starts_with(self, wanted: bytes, compiler: Compiler) -> Predicate:
+        first = self.field.first
+        if self.of.layer is Layer.NETWORK:
+            if compiler.assured(self.of.identity):
+                return lambda packet: packet.data.startswith(wanted, first)
+            family = self.of.number
+            return lambda packet: packet.family == family and packet.data.startswith(wanted, first)
+        if compiler.assured(self.of.identity):
+            return lambda packet: packet.data.startswith(wanted, packet.thoff + first)
+        number = self.of.number
+        if number < 0:
+            return lambda packet: (
+                packet.thoff > 0
+                and not packet.fragoff
+                and packet.data.startswith(wanted, packet.thoff + first)
+            )
+        return lambda packet: (
+            packet.l4proto == number
+            and not packet.fragoff
+            and packet.data.startswith(wanted, packet.thoff + first)
+        )
+
+
+def _reader(field: Field) -> Read:
+    """A function that reads the field of a header that starts at some offset minus its first byte."""
+    size, shift = field.end - field.first, field.shift
+    mask = field.datatype.maximum
+    error = struct.error
+    if size in (1, 2, 4):
+        unpack = struct.Struct({1: ">B", 2: ">H", 4: ">I"}[size]).unpack_from
+        if shift == 0 and size * 8 == field.datatype.bits:
+
+            def read_whole(data: bytearray, offset: int) -> int | None:
+                try:
+                    return unpack(data, offset)[0]  # type: ignore[no-any-return]
+                except error:
+                    return None
+
+            return read_whole
+
+        def read_part(data: bytearray, offset: int) -> int | None:
+            try:
+                return unpack(data, offset)[0] >> shift & mask  # type: ignore[no-any-return]
+            except error:
+                return None
+
+        return read_part
+
+    def read_long(data: bytearray, offset: int) -> int | None:
+        end = offset + size
+        return int.from_bytes(data[offset:end], "big") >> shift & mask if end <= len(data) else None
+
+    return read_long
+
+
+def _message(header: Header, message: int) -> Identity:
+    return Identity(Layer.MESSAGE, f"{header.name} {message}")
+
+
+def _one_of(selector: Payload, messages: tuple[int, ...]) -> Match:
+    if len(messages) == 1:
+        return Match(selector, Operator.EQ, Exact(messages[0]), selector.span)
+    elements = [Element(Exact(message), selector.span) for message in messages]
+    return Match(selector, Operator.EQ, AnonymousSet(elements), selector.span)
+
+
+def imply_network(rule: RuleContext, protocol: str, span: Span) -> None:
+    """Imply that the packet is of a network protocol, ``ip`` or ``ip6``.
+
+    Raises:
+        RulesetError: the rule has established another one.
+    """
+    if rule.network is None:
+        if rule.family is Family.INET:
+            match = Match(Meta("nfproto", span), Operator.EQ, Exact(_FAMILY[protocol]), span)
+        else:
+            match = Match(Meta("protocol", span), Operator.EQ, Exact(_ETHER_TYPE[protocol]), span)
+        rule.statements.append(match)
+        rule.learn(Identity(Layer.NETWORK, protocol), span)
+    elif rule.network.protocol != protocol:
+        raise rule.error(f"conflicting protocols specified: {rule.network.protocol} vs. {protocol}", span)
+
+
+def imply_transport(rule: RuleContext, number: int, span: Span) -> None:
+    """Imply that the packet is of a transport protocol, where nothing is known of that yet."""
+    selector = Meta("l4proto", span)
+    rule.statements.append(Match(selector, Operator.EQ, Exact(number), span))
+    identity = selector.identity(number)
+    if identity is not None:
+        rule.learn(identity, span)
+
+
+def parse(parser: Parser) -> Payload:
+    """Read ``HEADER FIELD``."""
+    token = parser.advance()
+    header = HEADERS[token.text]
+    field = parser.token
+    if field.kind is not Kind.STRING or field.text not in header.fields:
+        if token.text == "tcp" and parser.at_word("option"):
+            raise parser.unsupported("TCP options are", field.span)
+        raise parser.unexpected()
+    parser.advance()
+    return Payload(header, field.text, parser.since(token.span))

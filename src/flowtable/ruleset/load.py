@@ -1,0 +1,65 @@
+"""From text to a ruleset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowtable.ruleset.blocks import parse_file
+from flowtable.ruleset.check import Checker
+from flowtable.ruleset.grammar import SELECTORS
+from flowtable.ruleset.include import nothing
+from flowtable.ruleset.model import Ruleset
+from flowtable.ruleset.parser import Parser
+from flowtable.ruleset.source import RulesetError, Source
+from flowtable.ruleset.transaction import Transaction
+
+if TYPE_CHECKING:
+    from flowtable.ruleset.change import Change
+    from flowtable.ruleset.include import Reader
+
+
+def parse(text: str, name: str, *, read_include: Reader = nothing) -> Ruleset:
+    """Load a ruleset file, as ``nft -f`` does into an empty kernel.
+
+    Args:
+        text: the file.
+        name: what errors call it.
+        read_include: finds included files; without it there are none.
+
+    Raises:
+        RulesetError: everything that is wrong with it; ``str()`` is what nft would print.
+    """
+    return apply(Ruleset(), text, name, read_include=read_include)
+
+
+def apply(ruleset: Ruleset, text: str, name: str, *, read_include: Reader = nothing) -> Ruleset:
+    """Make the changes that a file asks for, all or none.
+
+    Args:
+        ruleset: what is loaded; it stays as it is.
+        text: the file.
+        name: what errors call it.
+        read_include: finds included files; without it there are none.
+
+    Returns:
+        The ruleset with the changes. It shares with the old one the rules that stay, so their
+        counters go on.
+
+    Raises:
+        RulesetError: everything that is wrong with the file.
+    """
+    parser = Parser(Source(name, text), read_include, SELECTORS)
+    commands = parse_file(parser)
+    errors = list(parser.errors)
+    checker = Checker(ruleset)
+    changes: list[Change] = []
+    for command in commands:
+        try:
+            changes.extend(checker.check(command))
+        except RulesetError as error:
+            errors.extend(error.diagnostics)
+    if errors:
+        raise RulesetError(errors)
+    transaction = Transaction(ruleset)
+    transaction.apply(changes)
+    return transaction.ruleset

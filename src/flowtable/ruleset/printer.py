@@ -1,0 +1,241 @@
+"""A ruleset as ``nft list ruleset`` prints it.
+
+Ref: nftables src/rule.c:do_list_table, src/netlink_delinearize.c for what is left out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowtable.ruleset.expressions.mapping import format_data
+from flowtable.ruleset.expressions.payload import Payload
+from flowtable.ruleset.family import Family
+from flowtable.ruleset.hook import Hook
+from flowtable.ruleset.keywords import is_name
+from flowtable.ruleset.priority import text as priority_text
+from flowtable.ruleset.selector import Identity, Layer
+from flowtable.ruleset.statements.match import Match
+from flowtable.ruleset.statements.reject import Reject
+from flowtable.ruleset.statements.vmap import format_verdict
+from flowtable.ruleset.values import format_key
+
+if TYPE_CHECKING:
+    from flowtable.ruleset.model import Chain, Flowtable, Rule, Ruleset, Table
+    from flowtable.ruleset.sets import Set
+    from flowtable.ruleset.statement import Statement
+    from flowtable.ruleset.values import Element
+
+
+def print_ruleset(
+    ruleset: Ruleset, *, stateless: bool = False, handles: bool = False, terse: bool = False
+) -> str:
+    """Print all tables.
+
+    Args:
+        ruleset: what to print.
+        stateless: without counts, as ``nft -s``.
+        handles: with handles, as ``nft -a``.
+        terse: without elements of sets, as ``nft -t``.
+    """
+    printer = _Printer(stateless=stateless, handles=handles, terse=terse)
+    return "".join(printer.table(table) for table in ruleset.tables.values())
+
+
+def print_rule(rule: Rule, family: Family, *, stateless: bool = False) -> str:
+    """Print one rule of a table of that family."""
+    return _Printer(stateless=stateless, handles=False, terse=False).rule(rule, family)
+
+
+class _Printer:
+    __slots__ = ("_handles", "_stateless", "_terse")
+
+    def __init__(self, *, stateless: bool, handles: bool, terse: bool) -> None:
+        self._stateless = stateless
+        self._handles = handles
+        self._terse = terse
+
+    def _handle(self, number: int) -> str:
+        return f" # handle {number}" if self._handles else ""
+
+    def table(self, table: Table) -> str:
+        head = f"table {table.family.value} {table.name} {{{self._handle(table.handle)}\n"
+        options = "\tflags dormant\n" if table.dormant else ""
+        if table.comment is not None:
+            options += f'\tcomment "{table.comment}"\n'
+        parts = [options] if options else []
+        parts.extend(self._set(declared) for declared in table.sets.values())
+        parts.extend(self._flowtable(flowtable) for flowtable in table.flowtables.values())
+        parts.extend(self._chain(chain, table.family) for chain in table.chains.values())
+        return head + "\n".join(parts) + "}\n"
+
+    def _set(self, declared: Set) -> str:
+        lines = [f"\t{'map' if declared.is_map else 'set'} {declared.name} {{{self._handle(declared.handle)}"]
+        lines.append(f"\t\t{_set_type(declared)}")
+        if declared.size is not None:
+            lines.append(f"\t\tsize {declared.size}")
+        if declared.policy == "memory":
+            lines.append("\t\tpolicy memory")
+        flags = [
+            name
+            for name, given in (("constant", declared.constant), ("interval", declared.interval))
+            if given
+        ]
+        if flags:
+            lines.append(f"\t\tflags {','.join(flags)}")
+        if declared.auto_merge:
+            lines.append("\t\tauto-merge")
+        if declared.comment is not None:
+            lines.append(f'\t\tcomment "{declared.comment}"')
+        if declared.elements and not self._terse:
+            lines.append(f"\t\telements = {{ {_elements(declared)} }}")
+        lines.append("\t}\n")
+        return "\n".join(lines)
+
+    def _flowtable(self, flowtable: Flowtable) -> str:
+        priority = priority_text(flowtable.priority, flowtable.family, Hook.INGRESS)
+        lines = [
+            f"\tflowtable {flowtable.name} {{{self._handle(flowtable.handle)}",
+            f"\t\thook ingress priority {priority}",
+        ]
+        if flowtable.devices:
+            devices = ", ".join(_device(name) for name in flowtable.devices)
+            lines.append(f"\t\tdevices = {{ {devices} }}")
+        if flowtable.offload:
+            lines.append("\t\tflags offload")
+        if flowtable.counter:
+            lines.append("\t\tcounter")
+        lines.append("\t}\n")
+        return "\n".join(lines)
+
+    def _chain(self, chain: Chain, family: Family) -> str:
+        lines = [f"\tchain {chain.name} {{{self._handle(chain.handle)}"]
+        if chain.comment is not None:
+            lines.append(f'\t\tcomment "{chain.comment}"')
+        attachment = chain.attachment
+        if attachment is not None:
+            devices = ""
+            if len(attachment.devices) == 1:
+                devices = f' device "{attachment.devices[0]}"'
+            elif attachment.devices:
+                devices = f" devices = {{ {', '.join(map(_device, attachment.devices))} }}"
+            priority = priority_text(attachment.priority, family, attachment.hook)
+            lines.append(
+                f"\t\ttype {attachment.type.value} hook {attachment.hook.name.lower()}{devices} "
+                f"priority {priority}; policy {chain.policy.name.lower()};"
+            )
+        lines.extend(f"\t\t{self.rule(rule, family)}{self._handle(rule.handle)}" for rule in chain.rules)
+        lines.append("\t}\n")
+        return "\n".join(lines)
+
+    def rule(self, rule: Rule, family: Family) -> str:
+        texts = [statement.text(stateless=self._stateless) for statement in visible(rule.statements, family)]
+        if rule.comment is not None:
+            texts.append(f'comment "{rule.comment}"')
+        return " ".join(texts)
+
+
+def _device(name: str) -> str:
+    """A device in a list: quoted only where it could not be read back otherwise."""
+    return name if is_name(name) else f'"{name}"'
+
+
+def _set_type(declared: Set) -> str:
+    if declared.typeof:
+        data = f" : {declared.data_typeof}" if declared.is_map else ""
+        return f"typeof {declared.typeof}{data}"
+    if not declared.is_map:
+        return f"type {declared.datatype.name}"
+    return f"type {declared.datatype.name} : {declared.data.name if declared.data else 'verdict'}"
+
+
+def _elements(declared: Set) -> str:
+    """The elements, as many on a line as nft puts there."""
+    parts = []
+    per_line = declared.datatype.per_line
+    last = len(declared.elements) - 1
+    for index, element in enumerate(declared.elements):
+        text = _element(element, declared)
+        if index < last:
+            text += ", " if (index + 1) % per_line else ",\n\t\t\t     "
+        parts.append(text)
+    return "".join(parts)
+
+
+def _element(element: Element, declared: Set) -> str:
+    text = format_key(element.key, declared.datatype)
+    if element.comment is not None:
+        text += f' comment "{element.comment}"'
+    if declared.is_map:
+        if declared.data is None:
+            text += f" : {format_verdict(element.data)}"
+        else:
+            text += f" : {format_data(element.data, declared.data)}"  # type: ignore[arg-type]
+    return text
+
+
+def visible(statements: list[Statement], family: Family) -> list[Statement]:
+    """The statements less the protocol tests that what follows implies anyway.
+
+    A test is kept if something with an effect of its own stands between.
+    """
+    hidden: set[int] = set()
+    pending: dict[Layer, int] = {}
+    for index, statement in enumerate(statements):
+        if family in (Family.IP, Family.IP6):
+            _hide_own_family(statements, pending, family, hidden)
+        for header in statement.headers:
+            at = pending.get(header.layer)
+            if at is not None and _implies(statements[at], header, family):
+                hidden.add(at)
+                del pending[header.layer]
+        if _resets(statement, family) and Layer.TRANSPORT in pending:
+            hidden.add(pending.pop(Layer.TRANSPORT))
+        if isinstance(statement, Match):
+            identity = statement.identity
+            if identity is not None:
+                pending[identity.layer] = index
+            for layer in _messages(statement):
+                at = pending.get(layer)
+                if at is not None and at != index:
+                    hidden.add(at)
+                    del pending[layer]
+        else:
+            pending.clear()
+    return [statement for index, statement in enumerate(statements) if index not in hidden]
+
+
+def _hide_own_family(
+    statements: list[Statement], pending: dict[Layer, int], family: Family, hidden: set[int]
+) -> None:
+    at = pending.get(Layer.NETWORK)
+    if at is None:
+        return
+    test = statements[at]
+    assert isinstance(test, Match)
+    if test.identity == Identity(Layer.NETWORK, family.value):
+        hidden.add(at)
+        del pending[Layer.NETWORK]
+
+
+def _implies(test: Statement, header: Identity, family: Family) -> bool:
+    """Whether reading a header implies a test that stands in front of it."""
+    assert isinstance(test, Match)
+    if test.identity != header:
+        return False
+    if test.left.header is not None:
+        return family in (Family.IP, Family.IP6)
+    return not (family is Family.INET and test.left.text() == "meta protocol")
+
+
+def _resets(statement: Statement, family: Family) -> bool:
+    """Whether a statement implies TCP without showing it."""
+    resets = isinstance(statement, Reject) and statement.reply == "tcp reset"
+    return resets and family in (Family.IP, Family.IP6)
+
+
+def _messages(statement: Match) -> tuple[Layer, ...]:
+    """Whether a match reads a field that only one type of ICMP message has."""
+    left = statement.left
+    if isinstance(left, Payload) and len(left.field.messages) == 1:
+        return (Layer.MESSAGE,)
+    return ()

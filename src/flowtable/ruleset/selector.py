@@ -1,0 +1,93 @@
+"""What every selector can do: name a part of a packet or of what is known about it."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from flowtable.packet.packet import Packet
+    from flowtable.ruleset.code import Load, Predicate
+    from flowtable.ruleset.compiler import Compiler
+    from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.source import Span
+    from flowtable.ruleset.types.base import DataType, Value
+
+
+class Layer(IntEnum):
+    """A layer of headers. Ref: include/uapi/linux/netfilter/nf_tables.h:nft_payload_bases."""
+
+    LINK = 0
+    NETWORK = 1
+    TRANSPORT = 2
+    MESSAGE = 3
+    """Behind the type of an ICMP message."""
+
+
+class Identity(NamedTuple):
+    """That the header of a layer is of a protocol."""
+
+    layer: Layer
+    protocol: str
+
+
+class Selector:
+    """Something that rules can read.
+
+    Attributes:
+        span: where it stands in the source.
+        datatype: the type of what it reads.
+    """
+
+    __slots__ = ("datatype", "span")
+
+    def __init__(self, span: Span, datatype: DataType) -> None:
+        self.span = span
+        self.datatype = datatype
+
+    def check(self, rule: RuleContext) -> Selector:
+        """Imply the protocol tests that it needs; what the rule is to use in its place.
+
+        Raises:
+            RulesetError: it makes no sense where it stands.
+        """
+        del rule
+        return self
+
+    def text(self) -> str:
+        """As nft prints it."""
+        raise AssertionError
+
+    def load(self, compiler: Compiler) -> Load:
+        """Compile the reading."""
+        raise AssertionError
+
+    def equal(self, value: Value, compiler: Compiler) -> Predicate:
+        """Compile the comparison with one value."""
+        load = self.load(compiler)
+        return lambda packet: load(packet) == value
+
+    def within(self, low: int, high: int, compiler: Compiler) -> Predicate:
+        """Compile the comparison with an interval."""
+        load = self.load(compiler)
+
+        def test(packet: Packet) -> bool:
+            value = load(packet)
+            return value is not None and low <= value <= high  # type: ignore[operator]
+
+        return test
+
+    def any_bit(self, mask: int, compiler: Compiler) -> Predicate:
+        """Compile the test whether one of the bits is set."""
+        load = self.load(compiler)
+        return lambda packet: bool((load(packet) or 0) & mask)  # type: ignore[operator]
+
+    def identity(self, value: Value) -> Identity | None:
+        """What it means for the headers if this is ``value``."""
+        del value
+        return None
+
+    @property
+    def header(self) -> Identity | None:
+        """The header that it reads, None if it reads none."""
+        return None

@@ -1,0 +1,1 @@
+"""What rules do: one module per kind of statement, matches included."""

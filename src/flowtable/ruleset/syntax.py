@@ -1,0 +1,159 @@
+"""What the parser makes of the values of a rule, before their types are known.
+
+A term says only how a value is written; ``values.py`` makes values of terms, once the other
+side of the match has given the type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from flowtable.ruleset.lexer import Kind
+
+if TYPE_CHECKING:
+    from flowtable.ruleset.selector import Selector
+    from flowtable.ruleset.source import Span
+    from flowtable.ruleset.types.base import DataType
+
+
+@dataclass(slots=True, frozen=True)
+class Word:
+    """A name, number, address or quoted text.
+
+    Attributes:
+        text: as written; a number in decimal, a quoted text without its quotes.
+        span: where it stands.
+        kind: ``STRING``, ``NUMBER``, ``QUOTED`` or ``WILDCARD``.
+    """
+
+    text: str
+    span: Span
+    kind: Kind = Kind.STRING
+
+
+@dataclass(slots=True, frozen=True)
+class Literal:
+    """A keyword that has a type of its own, such as ``tcp``."""
+
+    datatype: DataType
+    value: int
+    span: Span
+
+
+@dataclass(slots=True, frozen=True)
+class PrefixTerm:
+    """``10.0.0.0/8``."""
+
+    base: Term
+    length: int
+    span: Span
+
+
+@dataclass(slots=True, frozen=True)
+class RangeTerm:
+    """``1-5``."""
+
+    low: Term
+    high: Term
+    span: Span
+
+
+@dataclass(slots=True, frozen=True)
+class ListTerm:
+    """``established,related``."""
+
+    items: tuple[Term, ...]
+    span: Span
+
+
+@dataclass(slots=True, frozen=True)
+class FlagsTerm:
+    """``syn / syn,ack``: flags and the mask that they are compared under."""
+
+    flags: Term
+    mask: Term
+    span: Span
+
+
+@dataclass(slots=True, frozen=True)
+class BinaryTerm:
+    """Two terms joined by ``&``, ``|``, ``^``, ``<<`` or ``>>``."""
+
+    operator: Kind
+    left: Term
+    right: Term
+    span: Span
+
+
+@dataclass(slots=True, frozen=True)
+class ConcatTerm:
+    """``ip saddr . tcp dport``."""
+
+    parts: tuple[Term, ...]
+    span: Span
+
+
+@dataclass(slots=True, frozen=True)
+class VerdictTerm:
+    """A verdict as the value of a map element.
+
+    Attributes:
+        verdict: the keyword.
+        span: the whole verdict.
+        chain: target of ``jump`` and ``goto``.
+        chain_span: where the target stands.
+    """
+
+    verdict: str
+    span: Span
+    chain: str | None = None
+    chain_span: Span | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class ElementTerm:
+    """One element of a set or map.
+
+    Attributes:
+        key: the key, None for the catch-all ``*``.
+        data: what the key maps to, None in a set.
+        span: the key.
+        comment: its ``comment``, None without.
+    """
+
+    key: Term | None
+    data: Term | VerdictTerm | None
+    span: Span
+    comment: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class SetTerm:
+    """``{ 22, 80 }`` or ``{ 22 : accept }``."""
+
+    elements: tuple[ElementTerm, ...]
+    span: Span
+
+
+@dataclass(slots=True, frozen=True)
+class ReferenceTerm:
+    """``@name``."""
+
+    name: str
+    span: Span
+
+
+@dataclass(slots=True, frozen=True)
+class MapTerm:
+    """``tcp dport map { 80 : 8080 }``."""
+
+    key: Term
+    mapping: SetTerm | ReferenceTerm
+    span: Span
+
+
+Term: TypeAlias = (
+    "Word | Literal | PrefixTerm | RangeTerm | ListTerm | FlagsTerm | BinaryTerm | ConcatTerm | SetTerm"
+    " | ReferenceTerm | MapTerm | Selector"
+)

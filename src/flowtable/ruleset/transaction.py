@@ -1,0 +1,418 @@
+"""Making changes, all or none.
+
+What the kernel would refuse is refused here, with its error and with the cause as a hint.
+Ref: net/netfilter/nf_tables_api.c.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from flowtable.ruleset.change import (
+    AddChain,
+    AddFlowtable,
+    AddRule,
+    AddSet,
+    AddTable,
+    Change,
+    ChangeElements,
+    Delete,
+    Flush,
+    FlushRuleset,
+)
+from flowtable.ruleset.command import Kind
+from flowtable.ruleset.family import Family
+from flowtable.ruleset.hook import Hook, Priority
+from flowtable.ruleset.model import Chain, ChainType, Flowtable, Ruleset, Table
+from flowtable.ruleset.source import Diagnostic, RulesetError
+from flowtable.ruleset.statements.flow import FlowAdd
+from flowtable.ruleset.statements.verdict import VerdictStatement
+from flowtable.ruleset.statements.vmap import VerdictMap, element_jumps
+from flowtable.ruleset.validate import validate
+from flowtable.ruleset.values import Element, Interval, bounds, check_disjoint, merge, order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flowtable.ruleset.command import TableName
+    from flowtable.ruleset.model import Attachment, Rule
+    from flowtable.ruleset.sets import Set
+    from flowtable.ruleset.source import Span
+
+EBUSY: Final = "Device or resource busy"
+EEXIST: Final = "File exists"
+ENFILE: Final = "Too many open files in system"
+ENOENT: Final = "No such file or directory"
+EOPNOTSUPP: Final = "Operation not supported"
+E2BIG: Final = "Argument list too long"
+
+MAX_DEVICES: Final = 256
+"""Ref: include/net/netfilter/nf_tables.h:NFT_NETDEVICE_MAX."""
+
+_NAT_HOOKS: Final = (Hook.PREROUTING, Hook.INPUT, Hook.OUTPUT, Hook.POSTROUTING)
+
+
+def refused(error: str, span: Span, hint: str | None = None) -> RulesetError:
+    """The error that nft prints if the kernel refuses something, to be raised."""
+    return RulesetError([Diagnostic(f"Could not process rule: {error}", span, hint=hint)])
+
+
+class Transaction:
+    """Changes being made to a copy of a ruleset.
+
+    Attributes:
+        ruleset: the ruleset with the changes so far.
+    """
+
+    __slots__ = ("_added", "_copied", "_failed", "_handles", "ruleset")
+
+    def __init__(self, ruleset: Ruleset) -> None:
+        self.ruleset = Ruleset(dict(ruleset.tables))
+        self._copied: set[tuple[Family, str]] = set()
+        self._added: dict[tuple[Family, str], list[Rule]] = {}
+        self._failed: set[tuple[Family, str, str]] = set()
+
+    def apply(self, changes: list[Change]) -> None:
+        """Make all changes.
+
+        Raises:
+            RulesetError: everything that is refused; the ruleset is of no use then.
+        """
+        errors: list[Diagnostic] = []
+        for change in changes:
+            try:
+                self._apply(change)
+            except RulesetError as error:
+                errors.extend(error.diagnostics)
+                if isinstance(change, AddChain):
+                    self._failed.add((change.table.family, change.table.name, change.chain.name))
+        if not errors:
+            for key, rules in self._added.items():
+                if key in self.ruleset.tables:
+                    problem = validate(self.ruleset.tables[key], rules)
+                    if problem is not None:
+                        errors.append(problem)
+        if errors:
+            raise RulesetError(errors)
+
+    def _apply(self, change: Change) -> None:
+        match change:
+            case AddTable():
+                self._add_table(change)
+            case AddChain():
+                self._add_chain(change)
+            case AddRule(table, chain, span, rule):
+                if (table.family, table.name, chain) not in self._failed:
+                    self._add_rule(self._table(table), chain, span, rule)
+            case AddSet():
+                self._add_set(change)
+            case AddFlowtable():
+                self._add_flowtable(change)
+            case ChangeElements():
+                self._change_elements(change)
+            case Delete():
+                self._delete(change)
+            case Flush(name, chain, span):
+                self._flush(self._table(name), chain, span)
+            case FlushRuleset(family):
+                for key in list(self.ruleset.tables):
+                    if family in (None, key[0]):
+                        self._forget(key)
+
+    def _table(self, name: TableName) -> Table:
+        """The table, as a copy that can be changed."""
+        key = name.family, name.name
+        table = self.ruleset.tables.get(key)
+        if table is None:
+            raise refused(ENOENT, name.span)
+        if key not in self._copied:
+            table = replace(
+                table,
+                chains={
+                    name: replace(chain, rules=list(chain.rules)) for name, chain in table.chains.items()
+                },
+                flowtables={name: replace(flowtable) for name, flowtable in table.flowtables.items()},
+                sets={name: replace(declared) for name, declared in table.sets.items()},
+            )
+            self.ruleset.tables[key] = table
+            self._copied.add(key)
+        return table
+
+    def _forget(self, key: tuple[Family, str]) -> None:
+        del self.ruleset.tables[key]
+        self._added.pop(key, None)
+
+    def _add_table(self, change: AddTable) -> None:
+        name = change.table
+        key = name.family, name.name
+        if key in self.ruleset.tables:
+            if change.create:
+                raise refused(EEXIST, name.span)
+            table = self._table(name)
+            table.dormant = table.dormant or change.dormant
+            return
+        handle = max((table.handle for table in self.ruleset.tables.values()), default=0) + 1
+        self.ruleset.tables[key] = Table(
+            name.family,
+            name.name,
+            name.span,
+            dormant=change.dormant,
+            comment=change.comment,
+            handle=handle,
+        )
+        self._copied.add(key)
+
+    def _add_chain(self, change: AddChain) -> None:
+        table = self._table(change.table)
+        chain, syntax = change.chain, change.syntax
+        known = table.chains.get(chain.name)
+        if known is not None:
+            if change.create:
+                raise refused(EEXIST, chain.span)
+            _update_chain(known, change)
+            return
+        if chain.attachment is not None:
+            hint = _refuses(table.family, chain.attachment)
+            if hint is not None:
+                raise refused(EOPNOTSUPP, chain.span, hint)
+        elif syntax.policy_span is not None:
+            raise refused(EOPNOTSUPP, syntax.policy_span, "only a base chain has a policy")
+        table.chains[chain.name] = replace(chain, handle=table.new_handle(), rules=[])
+
+    def _add_rule(self, table: Table, name: str, span: Span, rule: Rule) -> None:
+        chain = table.chains.get(name)
+        if chain is None:
+            raise refused(ENOENT, span)
+        for statement in rule.statements:
+            if isinstance(statement, VerdictStatement):
+                _check_target(table, statement)
+            elif isinstance(statement, VerdictMap):
+                for element in statement.elements:
+                    assert isinstance(element.data, VerdictStatement)
+                    _check_target(table, element.data)
+            elif isinstance(statement, FlowAdd) and statement.name not in table.flowtables:
+                others = ", ".join(table.flowtables) or "none"
+                raise refused(
+                    ENOENT,
+                    statement.span,
+                    f"no flowtable '{statement.name}' in this table; it has: {others}",
+                )
+        chain.rules.append(replace(rule, handle=table.new_handle()))
+        self._added.setdefault((table.family, table.name), []).append(chain.rules[-1])
+
+    def _add_set(self, change: AddSet) -> None:
+        table = self._table(change.table)
+        declared = change.set
+        known = table.sets.get(declared.name)
+        if known is None:
+            known = replace(declared, elements=[], handle=table.new_handle())
+            table.sets[declared.name] = known
+        elif change.create or not _same_kind(known, declared):
+            raise refused(EEXIST, declared.span, f"'{known.name}' is declared otherwise already")
+        _put_elements(table, known, declared.elements)
+
+    def _change_elements(self, change: ChangeElements) -> None:
+        table = self._table(change.table)
+        declared = table.sets.get(change.set)
+        if declared is None:
+            raise refused(ENOENT, change.span)
+        if change.delete:
+            _take_elements(declared, change.elements)
+        else:
+            _put_elements(table, declared, change.elements)
+
+    def _add_flowtable(self, change: AddFlowtable) -> None:
+        table = self._table(change.table)
+        flowtable = change.flowtable
+        if table.family not in (Family.IP, Family.IP6, Family.INET):
+            raise refused(ENOENT, flowtable.span, "flowtables are for ip, ip6 and inet tables")
+        known = table.flowtables.get(flowtable.name)
+        if known is None and not change.hooked:
+            raise RulesetError(
+                [Diagnostic("missing hook and priority in flowtable declaration", flowtable.span)]
+            )
+        if known is not None:
+            if change.create:
+                raise refused(EEXIST, flowtable.span)
+            if change.hooked and known.priority != flowtable.priority:
+                raise refused(EOPNOTSUPP, flowtable.span, "its priority cannot be changed")
+            if change.hooked and known.offload != flowtable.offload:
+                raise refused(EOPNOTSUPP, flowtable.span, "'flags offload' cannot be changed")
+        devices = _add_devices(table, known, flowtable)
+        if known is None:
+            table.flowtables[flowtable.name] = replace(flowtable, devices=devices, handle=table.new_handle())
+        else:
+            known.devices = devices
+            if change.hooked:
+                known.counter = flowtable.counter
+
+    def _delete(self, change: Delete) -> None:
+        table = self._table(change.table)
+        match change.kind:
+            case Kind.TABLE:
+                self._forget((table.family, table.name))
+                return
+            case Kind.CHAIN:
+                where: dict[str, Chain] | dict[str, Flowtable] | dict[str, Set] = table.chains
+            case Kind.FLOWTABLE:
+                where = table.flowtables
+            case Kind.SET | Kind.MAP:
+                where = table.sets
+        if change.name not in where:
+            raise refused(ENOENT, change.span)
+        user = _user(table, change)
+        if user is not None:
+            raise refused(EBUSY, change.span, f"used by {user}")
+        if change.kind is Kind.CHAIN:
+            self._drop_rules(table, table.chains[change.name])
+        del where[change.name]
+
+    def _flush(self, table: Table, chain: str | None, span: Span) -> None:
+        if chain is None:
+            for each in table.chains.values():
+                self._drop_rules(table, each)
+        elif chain in table.chains:
+            self._drop_rules(table, table.chains[chain])
+        else:
+            raise refused(ENOENT, span)
+
+    def _drop_rules(self, table: Table, chain: Chain) -> None:
+        key = table.family, table.name
+        if key in self._added:
+            gone = {id(rule) for rule in chain.rules}
+            self._added[key] = [rule for rule in self._added[key] if id(rule) not in gone]
+        chain.rules.clear()
+
+
+def _update_chain(known: Chain, change: AddChain) -> None:
+    chain, syntax = change.chain, change.syntax
+    if chain.attachment is not None and known.attachment is None:
+        raise refused(
+            EOPNOTSUPP, syntax.policy_span or chain.span, "a chain cannot be made a base chain later"
+        )
+    if syntax.policy_span is not None and known.attachment is None:
+        raise refused(EOPNOTSUPP, syntax.policy_span, "only a base chain has a policy")
+    if chain.attachment is not None and chain.attachment != known.attachment:
+        raise refused(EOPNOTSUPP, chain.span, "type, hook and priority of a chain cannot be changed")
+    if syntax.policy_span is not None:
+        known.policy = chain.policy
+
+
+def _refuses(family: Family, attachment: Attachment) -> str | None:
+    """Why the kernel does not register such a base chain, None if it does."""
+    match attachment.type:
+        case ChainType.NAT:
+            if family is Family.NETDEV or attachment.hook not in _NAT_HOOKS:
+                return "chains of type nat are for prerouting, input, output and postrouting"
+            if attachment.priority <= Priority.CONNTRACK:
+                return f"chains of type nat come after conntrack: above priority {Priority.CONNTRACK:d}"
+        case ChainType.ROUTE:
+            if family is Family.NETDEV or attachment.hook is not Hook.OUTPUT:
+                return "chains of type route are for output"
+        case ChainType.FILTER:
+            pass
+    return None
+
+
+def _check_target(table: Table, statement: VerdictStatement) -> None:
+    if statement.chain is None:
+        return
+    target = table.chains.get(statement.chain)
+    span = statement.chain_span or statement.span
+    if target is None:
+        raise refused(ENOENT, span, f"no chain '{statement.chain}' in this table")
+    if target.attachment is not None:
+        raise refused(EOPNOTSUPP, span, "a base chain cannot be jumped to")
+
+
+def _same_kind(known: Set, declared: Set) -> bool:
+    return (
+        known.datatype is declared.datatype
+        and known.is_map == declared.is_map
+        and known.data is declared.data
+        and known.interval == declared.interval
+        and known.constant == declared.constant
+    )
+
+
+def _put_elements(table: Table, declared: Set, elements: list[Element]) -> None:
+    """Add elements; the list is replaced, never changed in place."""
+    if not elements:
+        return
+    for element in elements:
+        if isinstance(element.data, VerdictStatement):
+            _check_target(table, element.data)
+    if declared.auto_merge and declared.interval and not declared.is_map:
+        combined = merge(declared.elements + elements)
+    else:
+        known = {element.key: element for element in declared.elements}
+        for element in elements:
+            other = known.setdefault(element.key, element)
+            if other.data != element.data:
+                raise refused(EEXIST, element.span, "this key maps to something else already")
+        combined = sorted(known.values(), key=order)
+        if declared.interval:
+            check_disjoint(combined)
+    if declared.size is not None and len(combined) > declared.size:
+        raise refused(ENFILE, elements[-1].span, f"the set takes at most {declared.size} elements")
+    declared.elements = combined
+
+
+def _take_elements(declared: Set, elements: list[Element]) -> None:
+    known = {_extent(element): element for element in declared.elements}
+    for element in elements:
+        if known.pop(_extent(element), None) is None:
+            raise refused(ENOENT, element.span)
+    declared.elements = list(known.values())
+
+
+def _extent(element: Element) -> object:
+    """What an element covers, however it was written."""
+    return bounds(element.key) if isinstance(element.key, Interval) else element.key
+
+
+def _add_devices(table: Table, known: Flowtable | None, flowtable: Flowtable) -> tuple[str, ...]:
+    if len(set(flowtable.devices)) != len(flowtable.devices):
+        raise refused(EEXIST, flowtable.span, "a device is listed twice")
+    for other in table.flowtables.values():
+        shared = set(other.devices) & set(flowtable.devices)
+        if other is not known and shared:
+            raise refused(
+                EEXIST,
+                flowtable.span,
+                f"device '{min(shared)}' is in flowtable '{other.name}' of this table",
+            )
+    devices = set(flowtable.devices) | set(known.devices if known else ())
+    if len(devices) > MAX_DEVICES:
+        raise refused(E2BIG, flowtable.span, f"a flowtable takes at most {MAX_DEVICES} devices")
+    return tuple(sorted(devices))
+
+
+def _user(table: Table, change: Delete) -> str | None:
+    """What still refers to something that is to be deleted."""
+    for chain in table.chains.values():
+        if change.kind is Kind.CHAIN and chain.name == change.name:
+            continue
+        for rule in chain.rules:
+            if change.name in _uses(rule, change.kind):
+                return f"a rule of chain '{chain.name}'"
+    if change.kind is Kind.CHAIN:
+        for declared in table.sets.values():
+            if change.name in element_jumps(declared.elements):
+                return f"an element of map '{declared.name}'"
+    return None
+
+
+def _uses(rule: Rule, kind: Kind) -> Iterator[str]:
+    for statement in rule.statements:
+        match kind:
+            case Kind.CHAIN:
+                yield from statement.jumps
+            case Kind.FLOWTABLE:
+                if isinstance(statement, FlowAdd):
+                    yield statement.name
+            case Kind.SET | Kind.MAP:
+                yield from statement.lookups()
+            case Kind.TABLE:
+                pass

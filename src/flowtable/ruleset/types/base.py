@@ -1,0 +1,81 @@
+"""What every type of values has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowtable.ruleset.lexer import Kind
+
+if TYPE_CHECKING:
+    from flowtable.ruleset.syntax import Word
+
+Value = int | str
+"""A value: an unsigned integer, or the name of a device whose index is meant."""
+
+_MAX_DIGITS = 64
+
+
+class DataType:
+    """A type of values.
+
+    Attributes:
+        name: its name in ``type`` of a set.
+        description: what error messages call it.
+        bits: its width.
+        per_line: how many elements of a set are printed on one line.
+        bitmask: values are sets of flags.
+        prefixes: a range that a prefix can express is printed as one.
+        ranges: its values are ordered, so that ranges of them make sense.
+
+    Ref: nftables src/datatype.c.
+    """
+
+    name: str
+    description: str
+    bits: int
+    per_line = 1
+    bitmask = False
+    prefixes = False
+    ranges = True
+
+    def __init__(self, name: str, description: str, bits: int) -> None:
+        self.name = name
+        self.description = description
+        self.bits = bits
+
+    def parse(self, word: Word) -> Value:
+        """The value that is written.
+
+        Raises:
+            ValueError: it is no value of this type; the text is nft's message.
+        """
+        number = as_number(word)
+        if number is None:
+            raise ValueError(f"Could not parse {self.description}")
+        return number
+
+    def format(self, value: Value) -> str:
+        """The value as nft prints it."""
+        return str(value)
+
+    def key(self, value: Value) -> Value:
+        """The value as it is read from a packet while rules run."""
+        return value
+
+    @property
+    def maximum(self) -> int:
+        """The largest value."""
+        return (1 << self.bits) - 1
+
+
+def as_number(word: Word) -> int | None:
+    """The word as a number, None if it is none."""
+    text = word.text
+    if word.kind is Kind.NUMBER:
+        return int(text)
+    if len(text) > _MAX_DIGITS or not text[:1].isdigit() or not text.isascii():
+        return None
+    try:
+        return int(text, 16 if text[:2] in ("0x", "0X") else 10)
+    except ValueError:
+        return None

@@ -1,0 +1,87 @@
+"""Sets of flags."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flowtable.ruleset.types.base import DataType, Value, as_number
+
+if TYPE_CHECKING:
+    from flowtable.ruleset.syntax import Word
+
+
+class Flags(DataType):
+    """A set of flags.
+
+    Attributes:
+        names: name to bit.
+    """
+
+    bitmask = True
+    per_line = 5
+    names: dict[str, int]
+
+    def __init__(self, name: str, description: str, bits: int, names: dict[str, int]) -> None:
+        super().__init__(name, description, bits)
+        self.names = names
+
+    def parse(self, word: Word) -> Value:
+        """One flag, or a number."""
+        bit = self.names.get(word.text)
+        if bit is not None:
+            return bit
+        number = as_number(word)
+        if number is None:
+            raise ValueError(f"Could not parse {self.description}")
+        return number
+
+    def split(self, value: int) -> list[str]:
+        """The names of the flags that are set, unknown ones in one number at the end."""
+        parts = []
+        for name, bit in self.names.items():
+            if value & bit:
+                parts.append(name)
+                value &= ~bit
+        if value or not parts:
+            parts.append(f"0x{value:x}")
+        return parts
+
+    def format(self, value: Value) -> str:
+        """The flags joined by ``|``, as in a set."""
+        assert isinstance(value, int)
+        return " | ".join(self.split(value))
+
+    def single(self, value: int) -> str:
+        """The one flag that is set, otherwise the number."""
+        names = self.split(value)
+        return names[0] if len(names) == 1 else f"0x{value:x}"
+
+
+CT_STATE: Final = Flags(
+    "ct_state",
+    "conntrack state",
+    32,
+    {"invalid": 1, "established": 2, "related": 4, "new": 8, "untracked": 64},
+)
+"""Ref: include/uapi/linux/netfilter/nf_conntrack_common.h:NF_CT_STATE_BIT."""
+CT_STATUS: Final = Flags(
+    "ct_status",
+    "conntrack status",
+    32,
+    {
+        "expected": 1,
+        "seen-reply": 2,
+        "assured": 4,
+        "confirmed": 8,
+        "snat": 16,
+        "dnat": 32,
+        "dying": 512,
+    },
+)
+"""Ref: include/uapi/linux/netfilter/nf_conntrack_common.h:ip_conntrack_status."""
+TCP_FLAG: Final = Flags(
+    "tcp_flag",
+    "TCP flag",
+    8,
+    {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ecn": 64, "cwr": 128},
+)
