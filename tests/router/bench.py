@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import Any
 
 from scapy.layers.inet import IP, in4_chksum
 from scapy.layers.inet6 import IPv6, in6_chksum
@@ -53,6 +54,11 @@ sysctls:
 
 SHARED = load(BOX, "box.yaml")
 """For properties, which need many benches that leave the topology as it is."""
+
+
+def merged(fields: dict[str, Any], **defaults: Any) -> dict[str, Any]:
+    """Fields for scapy, with what stands where they say nothing."""
+    return {**defaults, **fields}
 
 
 def address(text: str) -> bytes:
@@ -147,15 +153,16 @@ class Bench:
             parsed.dst = fib.lookup(destination, oif=self.a0 if on_link else None)
         return parsed
 
-    def answers(self) -> list[IP | IPv6]:
+    def answers(self) -> list[Any]:
         """What the box has sent since the last call, dissected."""
         sent, self.sent = self.sent, []
         return [dissect(packet) for packet in sent]
 
 
-def dissect(packet: Packet) -> IP | IPv6:
+def dissect(packet: Packet) -> Any:
     """A whole packet in scapy's eyes; its lengths, offsets and checksums are right."""
     raw = bytes(packet.data)
+    seen: Any
     if raw[0] >> 4 == 4:
         seen = IP(raw)
         assert checksum(raw[: seen.ihl * 4]) == 0

@@ -1,3 +1,5 @@
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, UDP
@@ -6,15 +8,15 @@ from scapy.layers.l2 import ARP, Ether
 from flowtable.packet.packet import PacketType
 from flowtable.router.arp import Outcome
 from flowtable.topology.neighbour import NeighbourState
-from tests.router.bench import A_MAC, BOX, C_MAC, R_MAC, RB_MAC, SHARED, Bench, address
+from tests.router.bench import A_MAC, BOX, C_MAC, R_MAC, RB_MAC, SHARED, Bench, address, merged
 
 A, C, ROUTER, FAR = "10.1.0.2", "10.1.0.9", "10.1.0.1", "10.2.0.1"
 BROADCAST = int(PacketType.BROADCAST)
 STALE, REACHABLE = NeighbourState.STALE, NeighbourState.REACHABLE
 
 
-def hear(bench: Bench, pkttype: int = 0, device=None, **fields) -> Outcome:
-    message = ARP(**({"op": 1, "hwsrc": A_MAC.hex(":"), "psrc": A, "pdst": ROUTER} | fields))
+def hear(bench: Bench, pkttype: int = 0, device=None, **fields: Any) -> Outcome:
+    message = ARP(**merged(fields, op=1, hwsrc=A_MAC.hex(":"), psrc=A, pdst=ROUTER))
     frame = bytes(Ether(dst="ff:ff:ff:ff:ff:ff") / message)
     outcome = bench.arp.receive(device or bench.a0, frame, 14, pkttype, bench.now)
     assert bench.arp.outcomes[outcome]
@@ -100,7 +102,7 @@ def test_reverse_path_filter():
 
 def test_only_wanted_replies_are_believed():
     bench = Bench()
-    reply = {"op": 2, "hwdst": R_MAC.hex(":")}
+    reply: dict[str, Any] = {"op": 2, "hwdst": R_MAC.hex(":")}
     assert hear(bench, **reply) is Outcome.NOT_OURS
     assert known(bench) is None
     bench.topology.neighbours.set(bench.a0, address(A), None, NeighbourState.INCOMPLETE)
@@ -125,7 +127,7 @@ def test_a_request_for_somebody_else_still_tells_about_a_known_neighbour():
 def test_an_announcement_overrides_at_once_another_reply_does_not():
     bench = Bench()
     hear(bench)
-    other = {"hwsrc": C_MAC.hex(":"), "op": 2, "hwdst": R_MAC.hex(":")}
+    other: dict[str, Any] = {"hwsrc": C_MAC.hex(":"), "op": 2, "hwdst": R_MAC.hex(":")}
     assert hear(bench, **other) is Outcome.LEARNT
     assert known(bench) == (A_MAC, STALE)
     hear(bench, BROADCAST, hwsrc=C_MAC.hex(":"), pdst=A)
@@ -141,7 +143,7 @@ def test_an_announcement_overrides_at_once_another_reply_does_not():
 
 
 def test_arp_accept():
-    announcement = {"pdst": A, "pkttype": BROADCAST}
+    announcement: dict[str, Any] = {"pdst": A, "pkttype": BROADCAST}
     bench = Bench()
     assert hear(bench, **announcement) is Outcome.NOT_OURS
     bench = Bench(BOX + "  net.ipv4.conf.a0.arp_accept: 1\n")
@@ -159,7 +161,7 @@ def test_arp_accept():
 
 def test_what_is_not_arp_for_ipv4_over_ethernet():
     bench = Bench()
-    for fields in (
+    wrong: tuple[dict[str, Any], ...] = (
         {"hwtype": 15},
         {"ptype": 0x86DD},
         {"hwlen": 8},
@@ -167,7 +169,8 @@ def test_what_is_not_arp_for_ipv4_over_ethernet():
         {"op": 3},
         {"pdst": "224.0.0.1"},
         {"pdst": "127.0.0.1"},
-    ):
+    )
+    for fields in wrong:
         assert hear(bench, **fields) is Outcome.MALFORMED, fields
     short = bytes(Ether() / ARP())[:-1]
     assert bench.arp.receive(bench.a0, short, 14, 0, bench.now) is Outcome.MALFORMED
@@ -177,7 +180,7 @@ def test_what_is_not_arp_for_ipv4_over_ethernet():
     assert bench.arp.outcomes[Outcome.MALFORMED] == 8
 
 
-def solicited(bench: Bench, source: str | None, *, target: str = A, **how) -> ARP:
+def solicited(bench: Bench, source: str | None, *, target: str = A, **how) -> Any:
     neighbour = bench.topology.neighbours.set(bench.a0, address(target), A_MAC, NeighbourState.PROBE)
     packet = bench.packet(IP(src=source, dst=target) / UDP()) if source else None
     bench.arp.solicit(neighbour, packet, how.get("unicast", False), bench.now)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,15 +12,15 @@ from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4, CtInfo, Packet, PacketType
 from flowtable.packet.parse import dissect_ipv4
 from flowtable.router.icmp import Silence
-from tests.router.bench import BOX, SHARED, START, Bench, address
+from tests.router.bench import BOX, SHARED, START, Bench, address, merged
 
 A, B, ROUTER, FAR = "10.1.0.2", "10.2.0.2", "10.1.0.1", "10.2.0.1"
 UNREACHABLE, TIME_EXCEEDED, REDIRECT, PARAMETER = 3, 11, 5, 12
 DATA = bytes(range(256)) * 8
 
 
-def passing(**fields) -> IP:
-    return IP(**{"src": A, "dst": B, "id": 7} | fields) / UDP(sport=1, dport=2) / DATA[:100]
+def passing(**fields: Any) -> IP:
+    return IP(**merged(fields, src=A, dst=B, id=7)) / UDP(sport=1, dport=2) / DATA[:100]
 
 
 def tell(bench: Bench, packet: IP | Packet, kind=TIME_EXCEEDED, code=0, rest=0, **how) -> Silence | None:
@@ -32,7 +34,7 @@ def tell(bench: Bench, packet: IP | Packet, kind=TIME_EXCEEDED, code=0, rest=0, 
     return silence
 
 
-def told(bench: Bench) -> IP:
+def told(bench: Bench) -> Any:
     (answer,) = bench.answers()
     return answer
 
@@ -240,7 +242,7 @@ def test_route_errors_have_a_limit_of_their_own():
 
 
 def ask(bench: Bench, message, **fields) -> Drop | None:
-    packet = bench.packet(IP(**{"src": A, "dst": ROUTER} | fields) / message)
+    packet = bench.packet(IP(**merged(fields, src=A, dst=ROUTER)) / message)
     return bench.icmp.receive(packet, bench.now)
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV6, Packet, PacketType
 from flowtable.packet.parse import dissect_ipv6
 from flowtable.router.icmp import Silence
-from tests.router.bench import BOX, SHARED, START, Bench, address
+from tests.router.bench import BOX, SHARED, START, Bench, address, merged
 
 A, B = "2001:db8:1::2", "2001:db8:2::2"
 ROUTER, FAR, ROUTER_LL = "2001:db8:1::1", "2001:db8:2::1", "fe80::ff:fe00:101"
@@ -28,8 +30,8 @@ UNREACHABLE, TOO_BIG, TIME_EXCEEDED, PARAMETER = 1, 2, 3, 4
 DATA = bytes(range(256)) * 8
 
 
-def passing(**fields) -> IPv6:
-    return IPv6(**{"src": A, "dst": B} | fields) / UDP(sport=1, dport=2) / DATA[:100]
+def passing(**fields: Any) -> IPv6:
+    return IPv6(**merged(fields, src=A, dst=B)) / UDP(sport=1, dport=2) / DATA[:100]
 
 
 def tell(bench: Bench, packet, kind=TIME_EXCEEDED, code=0, rest=0, **how) -> Silence | None:
@@ -40,7 +42,7 @@ def tell(bench: Bench, packet, kind=TIME_EXCEEDED, code=0, rest=0, **how) -> Sil
     return silence
 
 
-def told(bench: Bench) -> IPv6:
+def told(bench: Bench) -> Any:
     (answer,) = bench.answers()
     return answer
 
@@ -87,7 +89,8 @@ def test_the_source():
 def test_a_route_s_preferred_source():
     bench = Bench(
         BOX.replace(
-            "routes:", 'routes:\n  - {to: "2001:db8:9::/48", via: "fe80::1:9", dev: a0, src: "%s"}' % FAR
+            "routes:",
+            'routes:\n  - {to: "2001:db8:9::/48", via: "fe80::1:9", dev: a0, src: "FAR"}'.replace("FAR", FAR),
         )
     )
     tell(bench, passing(src="2001:db8:9::1"))
@@ -177,8 +180,8 @@ def test_the_loopback_device_is_not_limited():
         assert tell(bench, packet, UNREACHABLE, 4) is None
 
 
-def ping(bench: Bench, dst: str = ROUTER, src: str = A, **fields) -> Drop | None:
-    message = ICMPv6EchoRequest(**{"id": 5, "seq": 6, "data": DATA[:56]} | fields)
+def ping(bench: Bench, dst: str = ROUTER, src: str = A, **fields: Any) -> Drop | None:
+    message = ICMPv6EchoRequest(**merged(fields, id=5, seq=6, data=DATA[:56]))
     packet = bench.packet(IPv6(src=src, dst=dst, tc=0x2E, hlim=3) / message)
     return bench.icmpv6.receive(packet, bench.now)
 

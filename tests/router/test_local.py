@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,22 +19,24 @@ from scapy.layers.inet6 import (
     IPv6ExtHdrSegmentRouting,
 )
 
+from flowtable.conntrack.connection import Connection
+from flowtable.conntrack.tuple import Tuple
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4, IPV6, Packet, PacketType
 from flowtable.packet.parse import dissect_ipv4, dissect_ipv6
-from tests.router.bench import SHARED, START, Bench
+from tests.router.bench import SHARED, START, Bench, merged
 
 A, ROUTER, FAR = "10.1.0.2", "10.1.0.1", "10.2.0.1"
 A6, ROUTER6 = "2001:db8:1::2", "2001:db8:1::1"
 
 
-def four(bench: Bench, payload, *, pkttype: int = 0, **fields) -> Drop | None:
-    packet = bench.packet(IP(**{"src": A, "dst": ROUTER} | fields) / payload, pkttype=pkttype)
+def four(bench: Bench, payload, *, pkttype: int = 0, **fields: Any) -> Drop | None:
+    packet = bench.packet(IP(**merged(fields, src=A, dst=ROUTER)) / payload, pkttype=pkttype)
     return bench.local.ipv4(packet, bench.now)
 
 
-def six(bench: Bench, payload, *, pkttype: int = 0, **fields) -> Drop | None:
-    packet = bench.packet(IPv6(**{"src": A6, "dst": ROUTER6} | fields) / payload, pkttype=pkttype)
+def six(bench: Bench, payload, *, pkttype: int = 0, **fields: Any) -> Drop | None:
+    packet = bench.packet(IPv6(**merged(fields, src=A6, dst=ROUTER6)) / payload, pkttype=pkttype)
     return bench.local.ipv6(packet, bench.now)
 
 
@@ -172,7 +176,7 @@ def test_the_connection_ends_with_delivery():
     bench = Bench()
     for payload in (UDP(dport=54), TCP(dport=23)):
         packet = bench.packet(IP(src=A, dst=ROUTER) / payload)
-        packet.ct = object()
+        packet.ct = Connection(Tuple(IPV4, 17, b"", b""), Tuple(IPV4, 17, b"", b""))
         bench.local.ipv4(packet, bench.now)
         assert packet.ct is None
 

@@ -10,7 +10,7 @@ from flowtable.clock import SECOND
 from flowtable.packet.drop import Drop
 from flowtable.router import neighbour
 from flowtable.router.neighbour import Resolver
-from flowtable.topology.event import NeighbourChanged
+from flowtable.topology.event import Event, NeighbourChanged
 from flowtable.topology.neighbour import NeighbourState
 from tests.router.bench import A_MAC, BOX, C_MAC, SHARED, START, Bench, address
 
@@ -37,7 +37,7 @@ def hear(bench: Bench, mac: bytes | None = A_MAC, state: State = State.REACHABLE
 
 def state(bench: Bench, hop: bytes = HOP) -> State | None:
     known = bench.topology.neighbours.get(bench.a0, hop)
-    return known and known.state
+    return None if known is None else known.state
 
 
 def test_a_known_neighbour_needs_no_question():
@@ -152,8 +152,13 @@ def test_an_error_about_a_failed_neighbour_that_needs_the_same_neighbour():
 
 def test_listeners_hear_when_a_neighbour_becomes_valid_moves_or_fails():
     bench = Bench()
-    heard = []
-    bench.topology.subscribe(lambda event: heard.append(event.neighbour.valid))
+    heard: list[bool] = []
+
+    def listen(event: Event) -> None:
+        assert isinstance(event, NeighbourChanged)
+        heard.append(event.neighbour.valid)
+
+    bench.topology.subscribe(listen)
     ask(bench)
     hear(bench)
     hear(bench, C_MAC)
@@ -296,8 +301,7 @@ def test_a_neighbour_that_does_not_answer_three_probes_has_failed():
     bench.wait(20)
     assert [(now - START) / SECOND for _, _, now in bench.frames] == [5, 6, 7]
     assert state(bench) is State.FAILED
-    packet, mac = ask(bench)
-    assert mac is None
+    assert ask(bench)[1] is None
     assert Ether(bench.frames[3][1]).dst == "ff:ff:ff:ff:ff:ff"
 
 
@@ -385,7 +389,7 @@ def test_deletion_is_announced(monkeypatch):
     monkeypatch.setattr(neighbour, "LIMIT", 1)
     monkeypatch.setattr(neighbour, "_KEPT", 0)
     bench = Bench()
-    events = []
+    events: list[Event] = []
     bench.topology.subscribe(events.append)
     bench.resolver.update(bench.a0, HOP6, A_MAC, State.STALE, bench.now, create=True)
     bench.resolver.update(bench.a0, HOP, A_MAC, State.STALE, bench.now, create=True)
@@ -433,7 +437,7 @@ def test_every_packet_comes_out_once(steps, ageing):
                 bench.resolver.update(bench.a0, hop, A_MAC, State.REACHABLE, bench.now)
             case "hear":
                 bench.resolver.update(bench.a0, hop, C_MAC, State.STALE, bench.now, create=True)
-            case "down":
+            case _:
                 bench.resolver.flush(bench.a0, bench.now)
     bench.wait(1000)
     assert asked == at_once + len(bench.delivered) + len(bench.failed) + len(bench.discarded)

@@ -4,6 +4,8 @@ What holds whatever comes in: each fragment handed in comes out once, as part of
 packet, refused with a reason, or discarded with one.
 """
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,14 +20,16 @@ from flowtable.packet.parse import dissect_ipv4, dissect_ipv6
 from flowtable.router import fragment
 from flowtable.router.ident import Identifiers
 from flowtable.ruleset.verdict import Verdict
-from tests.router.bench import SHARED, START, Bench
+from tests.router.bench import SHARED, START, Bench, merged
 
 DROP, ACCEPT, STOLEN = Verdict.DROP, Verdict.ACCEPT, Verdict.STOLEN
 DATA = bytes(range(256)) * 8
 
 
-def piece(bench: Bench, offset: int, size: int, *, more: bool = True, data: bytes = DATA, **fields) -> Packet:
-    fields = {"src": "10.1.0.2", "dst": "10.2.0.2", "id": 7, "proto": 253} | fields
+def piece(
+    bench: Bench, offset: int, size: int, *, more: bool = True, data: bytes = DATA, **fields: Any
+) -> Packet:
+    fields = merged(fields, src="10.1.0.2", dst="10.2.0.2", id=7, proto=253)
     flags = (1 if more else 0) | fields.pop("flags", 0)
     return bench.packet(IP(frag=offset // 8, flags=flags, **fields) / data[offset : offset + size])
 
@@ -241,8 +245,10 @@ def test_an_identification_used_again():
 # IPv6
 
 
-def piece6(bench: Bench, offset: int, size: int, *, more: bool = True, nh: int = 253, **fields) -> Packet:
-    fields = {"src": "2001:db8:1::2", "dst": "2001:db8:2::2", "ident": 7} | fields
+def piece6(
+    bench: Bench, offset: int, size: int, *, more: bool = True, nh: int = 253, **fields: Any
+) -> Packet:
+    fields = merged(fields, src="2001:db8:1::2", dst="2001:db8:2::2", ident=7)
     header = IPv6ExtHdrFragment(nh=nh, offset=offset // 8, m=int(more), id=fields.pop("ident"))
     before = fields.pop("before", None)
     packet = IPv6(**fields) / (before / header if before else header) / DATA[offset : offset + size]
@@ -355,7 +361,7 @@ def test_which_sysctls_ipv6_obeys():
     bench = Bench(nf_conntrack_frag6_high_thresh=0, ip6frag_high_thresh=4096)
     assert gather6(bench, piece6(bench, 0, 800)) == [DROP]
     local = type(bench.reassembly6)(
-        bench.topology, conntrack=False, discard=bench.discarded.append, time_exceeded=bench.expired.append
+        bench.topology, conntrack=False, discard=bench._discard, time_exceeded=bench._expired
     )
     assert local.gather(piece6(bench, 0, 800)) == STOLEN
     assert local.next_due == START + 60 * SECOND

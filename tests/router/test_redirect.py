@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import (
     ICMPv6ND_Redirect,
@@ -48,7 +50,7 @@ def test_nine_redirects_further_and_further_apart_then_silence():
             times.append(bench.now - start)
         bench.now += 10 * MILLISECOND
     # 20 ms, doubled with each: the first gap is 40 ms.
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     assert gaps == [(LOAD << n) + 10 * MILLISECOND for n in range(1, NUMBER)]
     # It goes on not to heed them, so it stays silent for as long as packets come.
     assert len(times) == NUMBER

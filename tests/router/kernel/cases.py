@@ -10,6 +10,7 @@ from typing import Any
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_RR, IPOption_Timestamp
 from scapy.layers.inet6 import (
+    HBHOptUnknown,
     ICMPv6EchoRequest,
     ICMPv6ND_NA,
     ICMPv6ND_NS,
@@ -21,7 +22,6 @@ from scapy.layers.inet6 import (
     IPv6ExtHdrFragment,
     IPv6ExtHdrRouting,
 )
-from scapy.layers.inet6 import HBHOptUnknown
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 
