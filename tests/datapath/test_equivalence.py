@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Any
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
@@ -82,6 +82,7 @@ def compare(world: World, connection: Connection, raw: bytes, iif: int) -> Any:
     return outcome
 
 
+@settings(deadline=None)
 @given(
     flows(),
     st.booleans(),
@@ -136,6 +137,7 @@ def assert_checksums_right(raw: bytes) -> None:
     assert IP in layers or IPv6 in layers
 
 
+@settings(deadline=None)
 @given(st.data(), flows(), st.booleans())
 def test_any_bytes_changed_or_cut_off(data: st.DataObject, flow: dict[str, Any], reply: bool) -> None:
     world = World()
@@ -148,6 +150,7 @@ def test_any_bytes_changed_or_cut_off(data: st.DataObject, flow: dict[str, Any],
     compare(world, connection, bytes(raw), 3 if reply else 2)
 
 
+@settings(deadline=None)
 @given(flows(), st.booleans())
 def test_a_udp_checksum_that_comes_out_as_zero(flow: dict[str, Any], reply: bool) -> None:
     flow = {**flow, "l4proto": wire.UDP}

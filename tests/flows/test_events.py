@@ -218,6 +218,14 @@ def test_by_default_a_route_that_is_no_better_changes_nothing() -> None:
     fib.add(Route(IPV4, bytes(4), 0, gateway=packed("192.0.2.7"), metric=50))
     assert not world.ended
 
+    world = World()
+    fib = world.topology.fib4
+    fib.remove(next(r for r in fib if r.prefixlen == 0))
+    fib.add(Route(IPV4, bytes(4), 0, gateway=packed(GATEWAY), metric=50))
+    world.offload()
+    fib.add(Route(IPV4, bytes(4), 0, gateway=packed("192.0.2.7"), metric=40))
+    assert world.reasons == [Teardown.ROUTE], "a better one does"
+
 
 def test_by_default_a_better_route_whose_device_comes_up() -> None:
     world = World()

@@ -108,6 +108,7 @@ def test_a_connection_gets_a_day_when_it_is_offloaded() -> None:
     for profile, timeout, expected in (
         (LINUX_6_12, 300 * SECOND, 86400),
         (LINUX_6_12, DAY // 2, 43200),
+        (LINUX_6_12, DAY // 2 - SECOND, 86400),
         (LINUX_6_12, 5 * DAY, 432000),
         (LINUX_5_13, 300 * SECOND, 86400),
         (LINUX_6_18, 300 * SECOND, 86400),
@@ -346,14 +347,27 @@ def test_6_12_repeats_the_fix_up_of_a_flow_that_expired_since_its_teardown() -> 
         assert left(connection, at(31)) == expected
 
 
+def test_but_not_of_one_that_has_not() -> None:
+    world = World(LINUX_6_12)
+    connection = world.connect()
+    world.offload(connection)
+    world.pass_frame(connection, at(0.5), flags="F")
+    assert connection.tcp is not None
+    connection.tcp.state = TcpState.FIN_WAIT
+    world.conntrack.set_timeout(connection, at(120))
+    run(world, at(1))
+    assert connection.expires == at(120)
+
+
 # The connection goes first.
 
 
 @every_profile
 def test_a_deleted_connection_takes_its_flow_along(profile: Profile) -> None:
     world = World(profile)
-    connection = world.connect()
+    connection = world.connect(UDP)
     world.offload(connection)
+    expires = connection.expires
     world.conntrack.delete(connection, at(0.5), Removal.REQUEST)
     miss = world.pass_frame(connection, at(0.6))
     assert miss is (Miss.NO_ENTRY if profile is DEFAULT else Miss.CONNECTION_GONE)
@@ -362,6 +376,7 @@ def test_a_deleted_connection_takes_its_flow_along(profile: Profile) -> None:
     assert world.reasons == [Teardown.CONNECTION]
     assert world.pass_frame(connection, at(1.1)) is Miss.NO_ENTRY
     assert not connection.offloaded
+    assert connection.expires == expires, "nothing of it is to be put right any more"
 
 
 def test_a_connection_that_times_out_with_its_flow_was_idle() -> None:

@@ -33,6 +33,7 @@ from flowtable.packet.packet import (
     UDP,
 )
 from flowtable.profile import Length, TcpClosing
+from flowtable.topology.device import Device
 from flowtable.topology.neighbour import Neighbour, NeighbourState
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ _RST: Final = 0x04
 _ETHERTYPE: Final = {IPV4: ETHERTYPE_IPV4.to_bytes(2, "big"), IPV6: ETHERTYPE_IPV6.to_bytes(2, "big")}
 
 _STALE: Final = NeighbourState.STALE
+_UNWATCHED: Final = Neighbour(Device("unwatched", 0), b"", None, NeighbourState.NOARP)
+"""Stands in for neighbours that do not age: it is never STALE."""
 
 
 class _Layout(NamedTuple):
@@ -89,7 +92,25 @@ class Path(ABC):
         direction: the direction of the entry.
         key: under which it is found.
         older: the path with the same key that it hides.
+        on_end: told of packets that end the flow.
         shift: bytes to cut off in front, so that the IP header comes behind 14 bytes.
+        unpack: reads the fields that matter from the IP header on.
+        pack: writes a frame up to ``tail``.
+        tail: where that begins which no packet of the flow has changed.
+        minimum: the least length that the IP header may give.
+        protocol: transport protocol number.
+        tcp: whether that is TCP.
+        closing: what FIN and RST do.
+        whole: the frame tells the length of the packet, not its IP header.
+        queue: a packet without a resolved next hop goes to the neighbour layer.
+        granularity: how much later than the last refresh a packet has to come to refresh.
+        limit: the largest packet that may leave; below every length once the flow is gone.
+        neighbour: the next hop, watched for becoming stale.
+        head: link-layer header to leave with, empty while there is none to be had.
+        device: the device to leave through.
+        wire: addresses and ports to leave with.
+        ip_delta: what that and the TTL do to the IPv4 header checksum.
+        l4_delta: what that does to the transport checksum, 0 where it is not to be touched.
         packets: packets forwarded.
         bytes: their lengths.
         used: when the last one arrived.
@@ -159,7 +180,7 @@ class Path(ABC):
         self.l4_delta = delta(old, new) if translated else 0
         self.ip_delta = TTL_DELTA + (delta(old[:-4], new[:-4]) if translated else 0)
         self.limit = _GONE if entry.flags & (FlowFlag.TEARDOWN | FlowFlag.GONE) else direction.mtu
-        self.neighbour = (direction.ages and direction.neighbour) or _nobody(direction)
+        self.neighbour = (direction.ages and direction.neighbour) or _UNWATCHED
         if direction.destination and not direction.stale:
             self.head = direction.destination + direction.source + _ETHERTYPE[key.l3proto]
         else:
@@ -218,7 +239,7 @@ class Path(ABC):
             return Miss.NO_NEIGHBOUR
         # The same way for this one packet, with a neighbour who takes it and no header yet.
         head, neighbour = self.head, self.neighbour
-        self.head, self.neighbour = _NO_HEAD, _nobody(direction)
+        self.head, self.neighbour = _NO_HEAD, _UNWATCHED
         try:
             outcome = self.forward(frame, now)
         finally:
@@ -391,8 +412,3 @@ def make_path(entry: FlowEntry, direction: Direction, profile: Profile, on_end: 
     """
     kind, layout = _KINDS[direction.key.l3proto, direction.key.l4proto]
     return kind(entry, direction, layout, profile, on_end)
-
-
-def _nobody(direction: Direction) -> Neighbour:
-    """Stands in for a neighbour that need not be watched: it is never STALE."""
-    return Neighbour(direction.device, direction.next_hop, None, NeighbourState.FAILED)

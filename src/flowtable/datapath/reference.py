@@ -55,9 +55,13 @@ class ReferenceDatapath:
             for path in installed:
                 path.update()
             return
-        original, reply = (make_path(entry, d, self._profile, self._on_end) for d in entry.directions)
-        self._installed[entry] = (original, reply)
-        for path in (original, reply):
+        original, reply = entry.directions
+        paths = (
+            make_path(entry, original, self._profile, self._on_end),
+            make_path(entry, reply, self._profile, self._on_end),
+        )
+        self._installed[entry] = paths
+        for path in paths:
             path.older = self._paths.get(path.key)
             self._paths[path.key] = path
 
