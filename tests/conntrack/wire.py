@@ -27,7 +27,7 @@ def addr(text: str) -> bytes:
 def ones_sum(data: bytes) -> int:
     if len(data) % 2:
         data += b"\0"
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return total
@@ -170,28 +170,28 @@ class Lab:
         """A packet from eth0 to eth1, or ``back``; None if it was dropped."""
         p = packet(raw, self.now)
         p.iif = self.eth1 if back else self.eth0
-        if not self._stations(p, Hook.PREROUTING, self.conntrack.incoming):
+        if not self.stations(p, Hook.PREROUTING, self.conntrack.incoming):
             return None
         p.oif = self.eth0 if back else self.eth1
-        return p if self._stations(p, Hook.POSTROUTING) else None
+        return p if self.stations(p, Hook.POSTROUTING) else None
 
     def deliver(self, raw: bytes) -> Packet | None:
         """A packet from eth0 to the box itself."""
         p = packet(raw, self.now)
         p.iif = self.eth0
-        if not self._stations(p, Hook.PREROUTING, self.conntrack.incoming):
+        if not self.stations(p, Hook.PREROUTING, self.conntrack.incoming):
             return None
-        return p if self._stations(p, Hook.INPUT) else None
+        return p if self.stations(p, Hook.INPUT) else None
 
     def send(self, raw: bytes) -> Packet | None:
         """A packet of the box itself, out of eth1."""
         p = packet(raw, self.now)
         p.oif = self.eth1
-        if not self._stations(p, Hook.OUTPUT, self.conntrack.incoming):
+        if not self.stations(p, Hook.OUTPUT, self.conntrack.incoming):
             return None
-        return p if self._stations(p, Hook.POSTROUTING) else None
+        return p if self.stations(p, Hook.POSTROUTING) else None
 
-    def _stations(self, p: Packet, hook: Hook, first: Callable[[Packet, int], int] | None = None) -> bool:
+    def stations(self, p: Packet, hook: Hook, first: Callable[[Packet, int], int] | None = None) -> bool:
         p.hook = hook
         if first is not None and first(p, hook) != 1:
             return False
