@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -52,7 +54,12 @@ sysctls:
 """
 
 
-SHARED = load(BOX, "box.yaml")
+@cache
+def _read(box: str) -> Topology:
+    return load(box, "box.yaml")
+
+
+SHARED = _read(BOX)
 """For properties, which need many benches that leave the topology as it is."""
 
 
@@ -79,7 +86,7 @@ class Bench:
     """
 
     def __init__(self, box: str = BOX, *, topology: Topology | None = None, **sysctls: int) -> None:
-        self.topology = load(box, "box.yaml") if topology is None else topology
+        self.topology = deepcopy(_read(box)) if topology is None else topology
         for name, value in sysctls.items():
             assert hasattr(self.topology.sysctls, name)
             setattr(self.topology.sysctls, name, value)

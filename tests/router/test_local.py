@@ -176,7 +176,7 @@ def test_the_connection_ends_with_delivery():
     bench = Bench()
     for payload in (UDP(dport=54), TCP(dport=23)):
         packet = bench.packet(IP(src=A, dst=ROUTER) / payload)
-        packet.ct = Connection(Tuple(IPV4, 17, b"", b""), Tuple(IPV4, 17, b"", b""))
+        packet.ct = Connection(Tuple(IPV4, 17, bytes(4), bytes(4)), Tuple(IPV4, 17, bytes(4), bytes(4)))
         bench.local.ipv4(packet, bench.now)
         assert packet.ct is None
 

@@ -44,9 +44,11 @@ def test_to_the_gateway_or_to_the_destination_itself():
 def test_nine_redirects_further_and_further_apart_then_silence():
     bench = Bench()
     start = bench.now
+    packet = bench.packet(IP(src=A, dst="10.5.0.1") / UDP())
+    assert packet.dst is not None
     times = []
     while bench.now < start + 30 * SECOND:
-        if redirect(bench):
+        if bench.redirects.ipv4(packet, packet.dst, bench.now):
             times.append(bench.now - start)
         bench.now += 10 * MILLISECOND
     # 20 ms, doubled with each: the first gap is 40 ms.

@@ -82,7 +82,7 @@ table inet t {
 
 
 def _run(*words: str, text: str | None = None) -> None:
-    subprocess.run(words, check=True, input=text, text=True)
+    subprocess.run(words, check=True, input=text, text=True, stdout=subprocess.DEVNULL)
 
 
 @contextmanager
