@@ -33,7 +33,6 @@ _key6 = Struct(">6xBxQQQQI").unpack_from
 _ESTABLISHED: Final = int(CtInfo.ESTABLISHED)
 _ESTABLISHED_REPLY: Final = int(CtInfo.ESTABLISHED_REPLY)
 _RELATED: Final = int(CtInfo.RELATED)
-_RELATED_REPLY: Final = int(CtInfo.RELATED_REPLY)
 _NEW: Final = int(CtInfo.NEW)
 _UNTRACKED: Final = int(CtInfo.UNTRACKED)
 
@@ -118,7 +117,7 @@ class Conntrack(Table):
         if key is None:
             return ACCEPT
 
-        now = packet.time
+        self.now = now = packet.time
         track = _TRACKERS.get(l4proto, generic.track)
         while True:
             entry = self._entries.get(key) if not zone else self.find_key(key, zone, directions, now)
@@ -219,15 +218,6 @@ class Conntrack(Table):
         if connection.packets is not None and connection.bytes is not None:
             connection.packets[direction] += 1
             connection.bytes[direction] += len(packet.data)
-
-    def attach(self, answer: Packet, cause: Packet) -> None:
-        """Make a packet that the box sends because of another related to that one's connection.
-
-        Ref: net/netfilter/nf_conntrack_core.c:nf_conntrack_attach.
-        """
-        answer.ct = cause.ct
-        if cause.ct is not None:
-            answer.ctinfo = _RELATED if cause.reply else _RELATED_REPLY
 
     def confirm(self, packet: Packet) -> int:
         """Enter the connection of a packet that made it through the box into the table.
