@@ -10,27 +10,14 @@ import pytest
 
 from flowtable.clock import MILLISECOND, SECOND
 from flowtable.conntrack.listing import conntrack_line, live
-from flowtable.packet.packet import IPV4, CtInfo, Packet
+from flowtable.packet.packet import IPV4, Packet
 from flowtable.ruleset.hook import Hook
 from tests.conntrack.rulesets import install
-from tests.conntrack.wire import Lab, addr, packet
+from tests.conntrack.wire import Lab, addr, packet, state
 
 STATES = ("", "new", "established", "related", "invalid", "untracked")
-_OF_CTINFO = {
-    CtInfo.NEW: "new",
-    CtInfo.ESTABLISHED: "established",
-    CtInfo.ESTABLISHED_REPLY: "established",
-    CtInfo.RELATED: "related",
-    CtInfo.RELATED_REPLY: "related",
-}
 _OWN = {addr(text) for text in ("10.0.1.1", "10.0.2.1", "fd01::1", "fd02::1")}
 _TIMEOUT = re.compile(r"^(ipv\d +\d+ \S+ +\d+) (\d+) ")
-
-
-def state(p: Packet) -> str:
-    if p.ct is None:
-        return "untracked" if p.ctinfo == CtInfo.UNTRACKED else "invalid"
-    return _OF_CTINFO[CtInfo(p.ctinfo)]
 
 
 def plain(raw: bytes) -> bytes:

@@ -120,28 +120,29 @@ def test_every_step_of_a_connection(state, direction, segment):
     ends = Ends()
     for step in WAYS[state]:
         ends.send(step)
-    (before,) = ends.lab.conntrack
-    assert before.tcp.state == state
+    before = ends.lab.only()
+    tracking = ends.lab.tcp()
+    assert tracking.state == state
     outcome = TRANSITIONS[direction][segment][state]
 
     p = ends.send(f"{'ab'[direction]} {FLAGS[segment]}")
 
     if outcome == INVALID_SEGMENT:
         assert p.ct is None
-        assert before.tcp.state == state
+        assert tracking.state == state
         return
     assert p.ct is not None
     if segment == Segment.RST and state == TcpState.SYN_SENT:
         # A reset as the first answer, or by the client before one: nothing remains.
         assert p.ct.dying and len(ends.lab.conntrack) == 0
         return
-    (after,) = ends.lab.conntrack
+    after = ends.lab.only()
     reopened = state == TcpState.TIME_WAIT and segment == Segment.SYN
     assert (after is before) != reopened
     if outcome == IGNORED:
-        assert after.tcp.state == state
+        assert ends.lab.tcp().state == state
     else:
-        assert after.tcp.state == ELSEWHERE.get((state, direction, segment), outcome)
+        assert ends.lab.tcp().state == ELSEWHERE.get((state, direction, segment), outcome)
     if reopened and direction == 1:
         assert not after.status & Status.SEEN_REPLY
         assert after.original.src == before.reply.src

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from flowtable.clock import SECOND
+from flowtable.conntrack.connection import Connection, TcpTracking
 from flowtable.conntrack.core import Conntrack
 from flowtable.conntrack.nat import Nat
-from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP, Packet
+from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP, CtInfo, Packet
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.nat import NatKind, NatRange
 from flowtable.topology.device import Address, Device
@@ -199,9 +200,28 @@ class Lab:
             return False
         return first is not None or self.conntrack.confirm(p) == 1
 
-    def only(self) -> object:
+    def only(self) -> Connection:
+        """The one connection there is."""
         (connection,) = self.conntrack
         return connection
+
+    def tcp(self) -> TcpTracking:
+        """What TCP is known of it."""
+        tracking = self.only().tcp
+        assert tracking is not None
+        return tracking
+
+    def left(self) -> int:
+        """Whole seconds until it times out."""
+        return (self.only().expires - self.now) // SECOND
+
+
+def state(p: Packet | None) -> str:
+    """What ``ct state`` is of a packet."""
+    assert p is not None
+    if p.ct is None:
+        return "untracked" if p.ctinfo == CtInfo.UNTRACKED else "invalid"
+    return CtInfo(p.ctinfo).name.removesuffix("_REPLY").lower()
 
 
 def addresses(p: Packet) -> tuple[str, int, str, int]:
