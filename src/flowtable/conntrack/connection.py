@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from flowtable.conntrack.tuple import REPLY, Tuple
+from flowtable.packet.packet import IPV4
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -276,7 +277,7 @@ def template(zone: int, directions: int = 3) -> Connection:
 
     Ref: net/netfilter/nf_conntrack_core.c:nf_ct_tmpl_alloc.
     """
-    nowhere = Tuple(0, 0, b"", b"")
+    nowhere = Tuple(IPV4, 0, bytes(4), bytes(4))
     connection = Connection(nowhere, nowhere)
     connection.status = Status.TEMPLATE
     connection.zone = zone
