@@ -9,7 +9,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet as ScapyPacket
 
 from flowtable.clock import SECOND
-from flowtable.conntrack.listing import conntrack_line
+from flowtable.conntrack.listing import conntrack_line, live
 from flowtable.profile import PROFILES
 from flowtable.router import Box
 from flowtable.ruleset import parse
@@ -111,12 +111,12 @@ class Lab:
 
     def connections(self) -> list[str]:
         """The lines of ``conntrack -L``."""
-        self.box.flowtables.synchronise(self.now)
-        return [conntrack_line(connection, self.now) for connection in self.box.conntrack]
+        self.box.flowtables.synchronise_all()
+        return [conntrack_line(connection, self.now) for connection in live(self.box.conntrack, self.now)]
 
     def entries(self) -> int:
         """Live flow entries in all flowtables."""
-        return sum(1 for flowtable in self.box.flowtables for entry in flowtable.entries if not entry.dead)
+        return sum(not entry.torn_down for entry in self.box.flowtables.entries())
 
 
 def udp(source: str = CLIENT, destination: str = SERVER, sport: int = 5000, dport: int = 53, size: int = 10):

@@ -139,6 +139,8 @@ def test_vector_4_fin_goes_to_conntrack_until_6_13(profile):
     assert len(tcp.out("FA")) == 1
     assert lab.statistics.misses[Miss.TCP_CLOSING] == 1
     assert lab.statistics.teardowns == {Teardown.FIN: 1}
+    # Until 5.13 the OFFLOAD status goes with the entry, at the next garbage collection.
+    lab.wait(1.1)
     assert "FIN_WAIT" in only(lab.connections())
 
 
@@ -255,7 +257,7 @@ def test_vector_9_ingress_device_down(profile):
     topology = lab.box.topology
     topology.set_link(topology.devices["lan0"], up=False)
     assert lab.entries() == 0
-    assert lab.statistics.teardowns == {Teardown.DEVICE_DOWN: 1}
+    assert lab.statistics.teardowns == {Teardown.DEVICE: 1}
 
 
 def test_vector_10_route_change_sends_the_flow_up_once():
@@ -366,7 +368,7 @@ def test_vector_19_refresh_at_most_once_a_second():
     lab = Lab(profile="linux-6.12")
     lab.client(udp())
     lab.client(udp())
-    entry = next(iter(next(iter(lab.box.flowtables)).entries))
+    entry = next(lab.box.flowtables.entries())
     stamp = entry.refreshed
     lab.wait(0.6)
     lab.client(udp())

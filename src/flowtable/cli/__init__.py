@@ -7,7 +7,7 @@ import click
 from flowtable.cli.run import run
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group("flowtable", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="flowtable", message="%(prog)s %(version)s")
 def main() -> None:
     """Netfilter's flowtable: a fast path through a router, offline and as a library."""

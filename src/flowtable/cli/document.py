@@ -45,8 +45,8 @@ def document(report: Report) -> str:
         },
         "stations": {station: getattr(statistics, station) for station in _STATIONS},
         "fast_path": {
-            "hits": statistics.bypass_transport,
-            "forwarded": statistics.bypass_transport + statistics.forward_transport,
+            "hits": statistics.bypass,
+            "forwarded": statistics.bypass + statistics.offloadable,
             "hit_rate": statistics.hit_rate,
         },
         "offloaded": statistics.offloaded,

@@ -45,9 +45,9 @@ def _headline(report: Report) -> str:
 
 
 def _fast_path(statistics: Statistics) -> str:
-    hits = statistics.bypass_transport
+    hits = statistics.bypass
     return (
-        f"fast path: {count(hits)} of {count(hits + statistics.forward_transport)} forwarded TCP/UDP packets"
+        f"fast path: {count(hits)} of {count(hits + statistics.offloadable)} forwarded TCP/UDP/GRE packets"
         f" ({statistics.hit_rate:.1%}), {count(statistics.offloaded)} flows offloaded"
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.drop import Drop
-from flowtable.packet.packet import TCP, UDP, PacketType
+from flowtable.packet.packet import GRE, TCP, UDP, PacketType
 from flowtable.router import options, postrouting
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _NO_OPTIONS: Final = 0x45
 """First byte of an IPv4 header of 20 bytes."""
 _ACCEPT: Final = int(Verdict.ACCEPT)
+_OFFLOADABLE: Final = frozenset({TCP, UDP, GRE})
 _FORWARD: Final = int(Hook.FORWARD)
 _HOST: Final = int(PacketType.HOST)
 
@@ -38,8 +39,8 @@ def ipv4(box: Box, packet: Packet, route: Route, *, redirect: bool) -> None:
     """Forward an IPv4 packet along ``route``; ``redirect`` tells its sender of a shorter way."""
     statistics = box.statistics
     statistics.forward += 1
-    if packet.l4proto == TCP or packet.l4proto == UDP:
-        statistics.forward_transport += 1
+    if packet.l4proto in _OFFLOADABLE:
+        statistics.offloadable += 1
     data = packet.data
     if packet.pkttype != _HOST:
         statistics.drops[Drop.NOT_FORWARDABLE] += 1
@@ -78,8 +79,8 @@ def ipv6(box: Box, packet: Packet, route: Route) -> None:
     """Forward an IPv6 packet along ``route``."""
     statistics = box.statistics
     statistics.forward += 1
-    if packet.l4proto == TCP or packet.l4proto == UDP:
-        statistics.forward_transport += 1
+    if packet.l4proto in _OFFLOADABLE:
+        statistics.offloadable += 1
     data = packet.data
     if packet.pkttype != _HOST:
         statistics.drops[Drop.NOT_FORWARDABLE] += 1

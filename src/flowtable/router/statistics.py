@@ -29,8 +29,7 @@ class Statistics:
         delivered: packets that a service of the box, or the box's own stack, took.
         output: packets the box made itself.
         forward: packets routed through.
-        forward_transport: those of ``forward`` that were TCP or UDP.
-        bypass_transport: those of ``bypass`` that were TCP or UDP.
+        offloadable: those of ``forward`` that were TCP, UDP or GRE, which a flowtable can take.
         postrouting: packets on their way out by the classic path.
         transmit: frames that left the box, by either path.
         withheld: frames handed to a device that did not leave: it was down, or a rule dropped them.
@@ -49,8 +48,7 @@ class Statistics:
     delivered: int = 0
     output: int = 0
     forward: int = 0
-    forward_transport: int = 0
-    bypass_transport: int = 0
+    offloadable: int = 0
     postrouting: int = 0
     transmit: int = 0
     withheld: int = 0
@@ -72,6 +70,6 @@ class Statistics:
 
     @property
     def hit_rate(self) -> float:
-        """Share of the forwarded TCP and UDP packets that took the fast path, 0.0 to 1.0."""
-        forwarded = self.forward_transport + self.bypass_transport
-        return self.bypass_transport / forwarded if forwarded else 0.0
+        """Share of the forwarded TCP, UDP and GRE packets that took the fast path, 0.0 to 1.0."""
+        forwarded = self.offloadable + self.bypass
+        return self.bypass / forwarded if forwarded else 0.0

@@ -116,18 +116,18 @@ def _parse_add(parser: Parser, *, create: bool, start: Span | None = None) -> Co
             name = parser.name()
             chain = ChainSyntax(name.text, name.span)
             if parser.at(Kind.BRACE_OPEN):
-                _parse_chain_block(parser, chain)
+                _parse_chain_block(parser, chain, nested=False)
             return AddChain(table, chain, create)
         case "flowtable":
             parser.advance()
             table = _table_name(parser)
             name = parser.name()
-            return AddFlowtable(table, parse_flowtable_block(parser, name), create)
+            return AddFlowtable(table, parse_flowtable_block(parser, name, nested=False), create)
         case "set" | "map":
             parser.advance()
             table = _table_name(parser)
             name = parser.name()
-            return AddSet(table, parse_set_block(parser, name, is_map=word == "map"), create)
+            return AddSet(table, parse_set_block(parser, name, is_map=word == "map", nested=False), create)
         case "element" if not create:
             parser.advance()
             return _parse_elements(parser, delete=False)
@@ -138,6 +138,8 @@ def _parse_add(parser: Parser, *, create: bool, start: Span | None = None) -> Co
         case _:
             if word == "rule":
                 parser.advance()
+            elif word not in _FAMILIES and (token.kind is not Kind.STRING or word in RESERVED):
+                raise parser.unexpected()
             return _parse_add_rule(parser)
 
 
@@ -220,7 +222,7 @@ def _parse_table_block(parser: Parser) -> TableSyntax:
         _parse_table_item(parser, table)
 
     parser.scope.open()
-    parse_block(parser, item)
+    parse_block(parser, item, nested=False)
     parser.scope.close()
     return table
 
@@ -266,12 +268,12 @@ def _parse_table_item(parser: Parser, table: TableSyntax) -> None:
         parser.separator()
 
 
-def _parse_chain_block(parser: Parser, chain: ChainSyntax) -> None:
+def _parse_chain_block(parser: Parser, chain: ChainSyntax, *, nested: bool = True) -> None:
     def item() -> None:
         _parse_chain_item(parser, chain)
 
     parser.scope.open()
-    parse_block(parser, item)
+    parse_block(parser, item, nested=nested)
     parser.scope.close()
 
 
@@ -328,10 +330,15 @@ def _parse_hook(parser: Parser) -> HookSyntax:
     hooks = {item.name.lower(): item for item in Hook}
     if hook.text not in hooks:
         raise parser.error("unknown chain hook", hook.span)
-    span = parser.since(start)
-    if devices is not None and hooks[hook.text] not in (Hook.INGRESS, Hook.EGRESS):
-        raise parser.error("This chain type cannot be bound to device", device_span)
-    return HookSyntax(types[kind.text], hooks[hook.text], hook.span, priority, devices, span)
+    return HookSyntax(
+        types[kind.text],
+        hooks[hook.text],
+        hook.span,
+        priority,
+        devices,
+        device_span,
+        parser.since(start),
+    )
 
 
 def _parse_device(parser: Parser) -> str:

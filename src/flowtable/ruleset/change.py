@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flowtable.ruleset.command import ChainSyntax, Kind, TableName
+    from flowtable.ruleset.command import Kind, TableName
     from flowtable.ruleset.family import Family
     from flowtable.ruleset.model import Chain, Flowtable, Rule
     from flowtable.ruleset.sets import Set
@@ -26,11 +26,18 @@ class AddTable:
 
 @dataclass(slots=True, frozen=True)
 class AddChain:
-    """Add a chain, or change one that is there; its rules are changes of their own."""
+    """Add a chain, or change one that is there; its rules are changes of their own.
+
+    Attributes:
+        table: its table.
+        chain: what is declared.
+        policy_span: where its policy stands, None where none is given.
+        create: it must not be there.
+    """
 
     table: TableName
     chain: Chain
-    syntax: ChainSyntax
+    policy_span: Span | None
     create: bool
 
 

@@ -1,11 +1,12 @@
 """From commands as written to changes of a ruleset: names, types and values are settled here.
 
-Like nft, a command is left at its first error, and the next one is still checked.
+Like nft, a rule or declaration is left at its first error, and the next one is still checked.
 Ref: nftables src/evaluate.c:cmd_evaluate.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flowtable.ruleset import change
@@ -38,6 +39,7 @@ from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.model import Attachment, Chain, Flowtable, Rule
 from flowtable.ruleset.priority import resolve
 from flowtable.ruleset.sets import Set
+from flowtable.ruleset.source import RulesetError
 from flowtable.ruleset.statements.verdict import VerdictStatement
 from flowtable.ruleset.statements.vmap import check_verdict
 from flowtable.ruleset.values import (
@@ -51,9 +53,10 @@ from flowtable.ruleset.values import (
 from flowtable.ruleset.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from flowtable.ruleset.model import Ruleset
+    from flowtable.ruleset.source import Diagnostic
     from flowtable.ruleset.syntax import SetTerm, Term
     from flowtable.ruleset.types.base import DataType
 
@@ -64,66 +67,68 @@ class Checker:
     Rules refer to sets by name, so it remembers those that are there or were declared so far.
     """
 
-    __slots__ = ("_sets",)
+    __slots__ = ("_sets", "errors")
 
     def __init__(self, ruleset: Ruleset) -> None:
         self._sets = {key: dict(table.sets) for key, table in ruleset.tables.items()}
+        self.errors: list[Diagnostic] = []
 
     def check(self, command: Command) -> list[Change]:
-        """The changes that a command stands for.
+        """The changes that a command stands for; what is wrong with it is added to ``errors``."""
+        changes: list[Change] = []
+        for step in self._steps(command):
+            try:
+                changes.append(step())
+            except RulesetError as error:
+                self.errors.extend(error.diagnostics)
+        return changes
 
-        Raises:
-            RulesetError: its first error.
-        """
-        return list(self._changes(command))
-
-    def _changes(self, command: Command) -> Iterator[Change]:
+    def _steps(self, command: Command) -> Iterator[Callable[[], Change]]:
+        """What to check, each by itself, in nft's order."""
         match command:
-            case AddTable():
-                yield from self._table(command)
+            case AddTable(table, block, create, _):
+                self._known(table)
+                yield lambda: change.AddTable(table, block.dormant, block.comment, create)
+                for chain in block.chains:
+                    yield partial(self._chain, table, chain, create=False)
+                for declared in block.sets:
+                    yield partial(self._add_set, table, declared, create=False)
+                for flowtable in block.flowtables:
+                    yield partial(self._flowtable, table, flowtable, create=False)
+                for chain in block.chains:
+                    yield from self._rules(table, chain)
             case AddChain(table, chain, create):
-                yield change.AddChain(table, *self._chain(table, chain), create)
-                for rule in chain.rules:
-                    yield change.AddRule(table, chain.name, chain.span, self._rule(table, rule))
-            case AddRule(table, chain, span, rule):
-                yield change.AddRule(table, chain, span, self._rule(table, rule))
+                yield partial(self._chain, table, chain, create=create)
+                yield from self._rules(table, chain)
+            case AddRule(table, name, span, rule):
+                yield lambda: change.AddRule(table, name, span, self._rule(table, rule))
             case AddSet(table, declared, create):
-                yield change.AddSet(table, self._set(table, declared), create)
-            case AddFlowtable(table, declared, create):
-                if (table.family, table.name) not in self._sets:
-                    raise fail("No such file or directory", table.span)
-                yield self._flowtable(table, declared, create=create)
+                yield partial(self._add_set, table, declared, create=create)
+            case AddFlowtable(table, flowtable, create):
+                yield partial(self._flowtable, table, flowtable, create=create)
             case AddElements():
-                yield self._elements(command)
+                yield partial(self._elements, command)
             case Delete(kind, table, name, span):
                 if kind is Kind.TABLE:
                     self._sets.pop((table.family, table.name), None)
-                yield change.Delete(kind, table, name, span)
-            case Flush(table, chain, span):
-                yield change.Flush(table, chain, span)
+                yield lambda: change.Delete(kind, table, name, span)
+            case Flush(table, chain_name, span):
+                yield lambda: change.Flush(table, chain_name, span)
             case FlushRuleset(family):
                 for key in list(self._sets):
                     if family in (None, key[0]):
                         del self._sets[key]
-                yield change.FlushRuleset(family)
+                yield lambda: change.FlushRuleset(family)
 
-    def _table(self, command: AddTable) -> Iterator[Change]:
-        table, block = command.table, command.block
-        self._known(table)
-        yield change.AddTable(table, block.dormant, block.comment, command.create)
-        sets = [change.AddSet(table, self._set(table, declared), False) for declared in block.sets]
-        flowtables = [self._flowtable(table, declared, create=False) for declared in block.flowtables]
-        rules: list[Change] = []
-        chains: list[Change] = []
-        for chain in block.chains:
-            chains.append(change.AddChain(table, *self._chain(table, chain), False))
-            rules.extend(
-                change.AddRule(table, chain.name, chain.span, self._rule(table, rule)) for rule in chain.rules
-            )
-        yield from chains
-        yield from sets
-        yield from flowtables
-        yield from rules
+    def _rules(self, table: TableName, chain: ChainSyntax) -> Iterator[Callable[[], Change]]:
+        for rule in chain.rules:
+            yield partial(self._add_rule, table, chain, rule)
+
+    def _add_rule(self, table: TableName, chain: ChainSyntax, rule: RuleSyntax) -> Change:
+        return change.AddRule(table, chain.name, chain.span, self._rule(table, rule))
+
+    def _add_set(self, table: TableName, syntax: SetSyntax, *, create: bool) -> Change:
+        return change.AddSet(table, self._set(table, syntax), create)
 
     def _known(self, table: TableName) -> dict[str, Set]:
         return self._sets.setdefault((table.family, table.name), {})
@@ -133,14 +138,14 @@ class Checker:
         ended = None
         for statement in syntax.statements:
             if ended is not None:
-                raise fail("Statement after terminal statement has no effect", statement.span, ended.span)
+                raise fail("Statement after terminal statement has no effect", statement.span, ended.keyword)
             checked = statement.check(context)
             context.statements.append(checked)
             if checked.terminal or (isinstance(checked, VerdictStatement) and checked.ends):
                 ended = checked
         return Rule(context.statements, syntax.span, syntax.comment)
 
-    def _chain(self, table: TableName, syntax: ChainSyntax) -> tuple[Chain, ChainSyntax]:
+    def _chain(self, table: TableName, syntax: ChainSyntax, *, create: bool) -> Change:
         attachment = None if syntax.hook is None else _attachment(table.family, syntax.hook)
         chain = Chain(
             syntax.name,
@@ -149,9 +154,11 @@ class Checker:
             policy=Verdict.ACCEPT if syntax.policy is None else syntax.policy,
             comment=syntax.comment,
         )
-        return chain, syntax
+        return change.AddChain(table, chain, syntax.policy_span, create)
 
     def _flowtable(self, table: TableName, syntax: FlowtableSyntax, *, create: bool) -> change.AddFlowtable:
+        if (table.family, table.name) not in self._sets:
+            raise fail("No such file or directory", table.span)
         if syntax.hook not in (None, "ingress"):
             raise fail(f"invalid hook {syntax.hook}", syntax.span)
         priority = None
@@ -217,6 +224,8 @@ def _attachment(family: Family, syntax: HookSyntax) -> Attachment:
         raise fail(f"The {family.value} family does not support this hook", syntax.hook_span)
     if devices_needed and not syntax.devices:
         raise fail("Missing `device' in this chain definition", syntax.span)
+    if syntax.devices is not None and not devices_needed:
+        raise fail("This chain type cannot be bound to device", syntax.device_span)
     priority = resolve(syntax.priority, family, hook)
     if priority is None:
         raise fail("invalid priority expression value in this context.", syntax.priority.span)
@@ -243,7 +252,7 @@ def _set_elements(declared: Set, term: SetTerm, *, delete: bool = False) -> list
                 element.span,
             )
     if declared.auto_merge and declared.interval and not declared.is_map:
-        return merge(found)
+        return merge(found, declared.datatype)
     if declared.interval:
         check_disjoint(found)
-    return check_map_elements(found)
+    return check_map_elements(found, declared.datatype)

@@ -52,6 +52,7 @@ class HookSyntax:
         hook_span: where the name of the hook stands.
         priority: its priority.
         devices: the devices of an ingress or egress chain; None where none are written.
+        device_span: where the devices stand.
         span: the whole line.
     """
 
@@ -60,6 +61,7 @@ class HookSyntax:
     hook_span: Span
     priority: PrioritySyntax
     devices: tuple[str, ...] | None
+    device_span: Span
     span: Span
 
 

@@ -26,15 +26,21 @@ class Compiler:
     Attributes:
         environment: the box that the rules will run in.
         table: the table.
+        tracking: whether a rule needs connections to be tracked, so that the box tracks them.
     """
 
-    __slots__ = ("_assured", "_chain", "environment", "table")
+    __slots__ = ("_assured", "_chain", "environment", "table", "tracking")
 
     def __init__(self, environment: Environment, table: Table, chain: Callable[[str], Op]) -> None:
         self.environment = environment
         self.table = table
         self._chain = chain
         self._assured: set[Identity] = set()
+        self.tracking = False
+
+    def track(self) -> None:
+        """A rule needs connections. Ref: net/netfilter/nf_conntrack_proto.c:nf_ct_netns_get."""
+        self.tracking = True
 
     def start_rule(self) -> set[Identity]:
         """Start a rule: nothing is known of the headers of its packets but their family.

@@ -9,7 +9,7 @@ from flowtable.ruleset.selector import Identity, Layer
 from flowtable.ruleset.source import Diagnostic, RulesetError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from flowtable.ruleset.sets import Set
     from flowtable.ruleset.source import Span
@@ -20,14 +20,23 @@ class Known(NamedTuple):
     """What earlier statements of the rule say of the protocol of a layer.
 
     Attributes:
-        protocol: its name.
+        protocols: the names that it can have, those of a set in its order.
         span: the match that says so, None where the family of the table does.
         certain: it can be no other protocol.
     """
 
-    protocol: str
+    protocols: tuple[str, ...]
     span: Span | None = None
     certain: bool = True
+
+    @property
+    def protocol(self) -> str:
+        """The name, the last one of several."""
+        return self.protocols[-1]
+
+    def conflict(self, protocol: str) -> str | None:
+        """A protocol that it can be beside this one, None if there is no other."""
+        return next((name for name in self.protocols if name != protocol), None)
 
 
 class RuleContext:
@@ -52,19 +61,19 @@ class RuleContext:
         self.transport: Known | None = None
         self.message: Known | None = None
         if family in (Family.IP, Family.IP6):
-            self.network = Known(family.value)
+            self.network = Known((family.value,))
 
-    def learn(self, identity: Identity, span: Span, *, certain: bool = True) -> None:
-        """Take note of a protocol that a match has established."""
-        known = Known(identity.protocol, span, certain)
-        match identity.layer:
-            case Layer.NETWORK:
+    def learn(self, identities: Sequence[Identity], span: Span, *, certain: bool = True) -> None:
+        """Take note of a protocol of a layer that a match has established, or of several."""
+        known = Known(tuple(identity.protocol for identity in identities), span, certain)
+        match identities[0].layer:
+            case Layer.NETWORK if self.family not in (Family.IP, Family.IP6):
                 self.network = known
             case Layer.TRANSPORT:
                 self.transport = known
             case Layer.MESSAGE:
                 self.message = known
-            case Layer.LINK:
+            case Layer.NETWORK | Layer.LINK:
                 pass
 
     def error(self, message: str, span: Span, *related: Span | None) -> RulesetError:

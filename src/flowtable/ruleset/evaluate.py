@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4, IPV6
-from flowtable.ruleset.code import ACCEPTED, GO_ON, STOLEN, Op, Step, fuse_chain, fuse_rule
+from flowtable.ruleset.code import ACCEPTED, GO_ON, STOLEN, fuse_chain, fuse_rule
 from flowtable.ruleset.compiler import Compiler
 from flowtable.ruleset.expressions.meta import Meta
 from flowtable.ruleset.family import Family
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowtable.packet.packet import Packet
+    from flowtable.ruleset.code import Op, Step
     from flowtable.ruleset.environment import Environment
     from flowtable.ruleset.model import Chain, ChainType, Rule, Ruleset, Table
     from flowtable.ruleset.source import Span
@@ -88,20 +89,32 @@ class BaseChain:
 class Program:
     """The base chains of a ruleset by family and hook."""
 
-    __slots__ = ("_chains", "_device_chains")
+    __slots__ = ("_chains", "_device_chains", "_tracking")
 
-    def __init__(self, chains: list[BaseChain]) -> None:
+    def __init__(self, chains: list[BaseChain], tracking: frozenset[int] = frozenset()) -> None:
+        """Sort the chains.
+
+        Args:
+            chains: all base chains in the order of their declaration.
+            tracking: ``IPV4``, ``IPV6``: families whose rules need connections to be tracked.
+        """
+        self._tracking = tracking
         self._chains: dict[tuple[int, int], list[BaseChain]] = {
             (family, hook): [] for family in (IPV4, IPV6) for hook in Hook
         }
         self._device_chains: dict[tuple[str, int], list[BaseChain]] = {}
-        for chain in sorted(chains, key=lambda chain: chain.priority):
+        # Of equal priority the latest registered runs first: nf_hook_entries_grow.
+        for chain in sorted(chains[::-1], key=lambda chain: chain.priority):
             if chain.devices:
                 for device in chain.devices:
                     self._device_chains.setdefault((device, chain.hook), []).append(chain)
             else:
                 for family in _SEEN_BY[chain.family.value]:
                     self._chains[family, chain.hook].append(chain)
+
+    def uses_conntrack(self, family: int) -> bool:
+        """Whether a rule needs the connections of ``family`` (``IPV4`` or ``IPV6``) to be tracked."""
+        return family in self._tracking
 
     def chains(self, family: int, hook: Hook) -> list[BaseChain]:
         """Chains that packets of ``family`` (``IPV4`` or ``IPV6``) meet at ``hook``, in order.
@@ -132,14 +145,18 @@ def compile_ruleset(ruleset: Ruleset, environment: Environment) -> Program:
         RulesetError: it names devices that the box does not have.
     """
     chains: list[BaseChain] = []
+    tracking: set[int] = set()
     errors: list[Diagnostic] = []
     for table in ruleset.tables.values():
         errors.extend(_missing_devices(table, environment))
+        compiled = _Tables(table, environment, errors)
         if not table.dormant:
-            chains.extend(_Tables(table, environment, errors).base_chains())
+            chains.extend(compiled.base_chains())
+        if compiled.tracking:
+            tracking.update(_SEEN_BY[table.family.value])
     if errors:
         raise RulesetError(errors)
-    return Program(chains)
+    return Program(chains, frozenset(tracking))
 
 
 def _missing_devices(table: Table, environment: Environment) -> list[Diagnostic]:
@@ -172,6 +189,13 @@ class _Tables:
         self._errors = errors
         self._compiled: dict[str, Op] = {}
         self._compiler = Compiler(environment, table, self._chain)
+        for name in table.chains:
+            self._chain(name)
+
+    @property
+    def tracking(self) -> bool:
+        """Whether a rule of the table needs connections, in whatever chain it is."""
+        return self._compiler.tracking
 
     def base_chains(self) -> list[BaseChain]:
         """The base chains in the order of their declaration."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MEMBER = ("string", "quoted string", "'$'")
 
 
-def parse_flowtable_block(parser: Parser, name: Token) -> FlowtableSyntax:
+def parse_flowtable_block(parser: Parser, name: Token, *, nested: bool = True) -> FlowtableSyntax:
     """Read the block of a flowtable."""
     flowtable = FlowtableSyntax(name.text, name.span)
 
@@ -30,11 +30,11 @@ def parse_flowtable_block(parser: Parser, name: Token) -> FlowtableSyntax:
         hook = parser.name()
         flowtable.priority = parse_priority(parser)
         parser.separator()
-        flowtable.hook = hook.text
         if hook.text not in (known.name.lower() for known in Hook):
             raise parser.error("unknown chain hook", hook.span)
+        flowtable.hook = hook.text
 
-    parse_block(parser, item)
+    parse_block(parser, item, nested=nested)
     return flowtable
 
 

@@ -94,7 +94,7 @@ def parse_rule(parser: Parser) -> RuleSyntax:
 def parse_comment(parser: Parser) -> str:
     """Read the text of a comment."""
     token = parser.text()
-    if len(token.text.encode()) > 128:
+    if len(token.text.encode(errors="surrogatepass")) > 128:
         raise parser.error("comment too long, 128 characters maximum allowed", token.span)
     return token.text
 

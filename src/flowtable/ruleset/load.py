@@ -9,7 +9,7 @@ from flowtable.ruleset.check import Checker
 from flowtable.ruleset.grammar import SELECTORS
 from flowtable.ruleset.include import nothing
 from flowtable.ruleset.model import Ruleset
-from flowtable.ruleset.parser import Parser
+from flowtable.ruleset.parser import MAX_ERRORS, Parser
 from flowtable.ruleset.source import RulesetError, Source
 from flowtable.ruleset.transaction import Transaction
 
@@ -50,14 +50,11 @@ def apply(ruleset: Ruleset, text: str, name: str, *, read_include: Reader = noth
     """
     parser = Parser(Source(name, text), read_include, SELECTORS)
     commands = parse_file(parser)
-    errors = list(parser.errors)
     checker = Checker(ruleset)
     changes: list[Change] = []
     for command in commands:
-        try:
-            changes.extend(checker.check(command))
-        except RulesetError as error:
-            errors.extend(error.diagnostics)
+        changes.extend(checker.check(command))
+    errors = (parser.errors + checker.errors)[:MAX_ERRORS]
     if errors:
         raise RulesetError(errors)
     transaction = Transaction(ruleset)

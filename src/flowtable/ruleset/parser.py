@@ -267,8 +267,8 @@ class Parser:
         """Read ``include "file"`` and go on in that file."""
         start = self.advance().span
         pattern = self.expect(Kind.QUOTED, "quoted string").text
-        span = self.since(start)
         self.separator()
+        span = self.since(start)
         if start.source.depth + 1 > MAX_INCLUDES:
             raise self.error("Include nested too deeply, max 16 levels", span)
         try:
@@ -289,8 +289,7 @@ class Parser:
         name = self.name()
         if keyword == "undefine":
             self.separator()
-            if not self.scope.undefine(name.text):
-                raise self.error(f"undefined symbol '{name.text}'", name.span)
+            self.scope.undefine(name.text)
             return
         self.expect(Kind.ASSIGN, "'='")
         value = self._initializer()
@@ -409,7 +408,7 @@ class Parser:
         while self.accept(Kind.COMMA):
             items.append(self._value())
         term: Term = first if len(items) == 1 else ListTerm(tuple(items), self.since(first.span))
-        if not self.at(Kind.SLASH):
+        if not self.at(Kind.SLASH) or isinstance(term, PrefixTerm | RangeTerm):
             return term
         self.advance()
         mask = self._value()
@@ -550,8 +549,14 @@ class Parser:
         return token.text, token.span
 
 
-def parse_block(parser: Parser, item: Callable[[], None]) -> None:
-    """Read ``{ ... }`` with ``item`` for each item; errors skip to the next separator."""
+def parse_block(parser: Parser, item: Callable[[], None], *, nested: bool = True) -> None:
+    """Read ``{ ... }`` with ``item`` for each item; errors skip to the next separator.
+
+    Args:
+        parser: stands in front of the brace.
+        item: reads one item.
+        nested: a separator has to follow; as for nft, the block goes on if there is none.
+    """
     parser.expect(Kind.BRACE_OPEN, "'{'")
     depth = parser.depth
     parser.enter()
@@ -559,7 +564,9 @@ def parse_block(parser: Parser, item: Callable[[], None]) -> None:
         if parser.at_separator():
             parser.advance()
         elif parser.accept(Kind.BRACE_CLOSE):
-            break
+            if not nested or parser.at_separator():
+                break
+            parser.report(parser.unexpected("newline", "semicolon"))
         elif parser.at(Kind.END):
             parser.end_of_file()
         else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowtable.ruleset.expressions.headers import HEADERS
 from flowtable.ruleset.expressions.mapping import format_data
 from flowtable.ruleset.expressions.payload import Payload
 from flowtable.ruleset.family import Family
@@ -20,6 +21,8 @@ from flowtable.ruleset.statements.vmap import format_verdict
 from flowtable.ruleset.values import format_key
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flowtable.ruleset.model import Chain, Flowtable, Rule, Ruleset, Table
     from flowtable.ruleset.sets import Set
     from flowtable.ruleset.statement import Statement
@@ -183,7 +186,7 @@ def visible(statements: list[Statement], family: Family) -> list[Statement]:
     for index, statement in enumerate(statements):
         if family in (Family.IP, Family.IP6):
             _hide_own_family(statements, pending, family, hidden)
-        for header in statement.headers:
+        for header in _headers(statement):
             at = pending.get(header.layer)
             if at is not None and _implies(statements[at], header, family):
                 hidden.add(at)
@@ -215,6 +218,15 @@ def _hide_own_family(
     if test.identity == Identity(Layer.NETWORK, family.value):
         hidden.add(at)
         del pending[Layer.NETWORK]
+
+
+def _headers(statement: Statement) -> Iterator[Identity]:
+    """The headers that a statement reads, and those that they need below them."""
+    for header in statement.headers:
+        yield header
+        known = HEADERS.get(header.protocol)
+        if known is not None and known.network:
+            yield Identity(Layer.NETWORK, known.network)
 
 
 def _implies(test: Statement, header: Identity, family: Family) -> bool:

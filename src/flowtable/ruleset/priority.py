@@ -87,6 +87,8 @@ def parse_priority(parser: Parser) -> PrioritySyntax:
     elif parser.at(Kind.DASH) or parser.at(Kind.NUMBER):
         name, offset = "", _sign(parser) * parser.number("number")
     else:
+        if not parser.at(Kind.STRING):
+            raise parser.unexpected()
         name, offset = parser.name().text, 0
         if parser.at(Kind.DASH) or parser.at(Kind.PLUS):
             offset = _sign(parser) * parser.number("number")

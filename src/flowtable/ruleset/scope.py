@@ -32,13 +32,11 @@ class Scope:
         block[name] = value
         return True
 
-    def undefine(self, name: str) -> bool:
-        """Forget the innermost variable of that name; False if there is none."""
+    def undefine(self, name: str) -> None:
+        """Forget the innermost variable of that name, if there is one."""
         for block in reversed(self._blocks):
-            if name in block:
-                del block[name]
-                return True
-        return False
+            if block.pop(name, None) is not None:
+                return
 
     def find(self, name: str) -> Term | None:
         """The value of the innermost variable of that name."""

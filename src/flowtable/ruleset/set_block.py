@@ -20,14 +20,14 @@ _FLAGS = ("constant", "interval", "dynamic", "timeout")
 _UNSUPPORTED = ("timeout", "gc-interval", "counter", "limit", "quota", "ct", "last")
 
 
-def parse_set_block(parser: Parser, name: Token, *, is_map: bool) -> SetSyntax:
+def parse_set_block(parser: Parser, name: Token, *, is_map: bool, nested: bool = True) -> SetSyntax:
     """Read the block of a set or map."""
     declared = SetSyntax(name.text, name.span, is_map=is_map)
 
     def item() -> None:
         _parse_item(parser, declared)
 
-    parse_block(parser, item)
+    parse_block(parser, item, nested=nested)
     return declared
 
 
@@ -36,11 +36,12 @@ def _parse_item(parser: Parser, declared: SetSyntax) -> None:
     match token.text if token.kind is Kind.STRING else "":
         case "type":
             parser.advance()
-            declared.datatype = _parse_type(parser)
+            datatype = _parse_type(parser)
             if declared.is_map:
                 parser.expect(Kind.COLON, "colon", ".")
                 declared.verdicts = parser.accept_word("verdict") is not None
                 declared.data = None if declared.verdicts else _parse_type(parser)
+            declared.datatype = datatype
         case "typeof":
             parser.advance()
             declared.typeof = parser.expression()

@@ -47,6 +47,11 @@ class Statement:
         raise AssertionError
 
     @property
+    def keyword(self) -> Span:
+        """The part of it that other errors point at."""
+        return self.span
+
+    @property
     def hooks(self) -> frozenset[Hook] | None:
         """The hooks that it can be reached from, None for all."""
         return None

@@ -30,7 +30,7 @@ from flowtable.ruleset.statements.flow import FlowAdd
 from flowtable.ruleset.statements.verdict import VerdictStatement
 from flowtable.ruleset.statements.vmap import VerdictMap, element_jumps
 from flowtable.ruleset.validate import validate
-from flowtable.ruleset.values import Element, Interval, bounds, check_disjoint, merge, order
+from flowtable.ruleset.values import Element, Interval, ascending, bounds, check_disjoint, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,7 +165,7 @@ class Transaction:
 
     def _add_chain(self, change: AddChain) -> None:
         table = self._table(change.table)
-        chain, syntax = change.chain, change.syntax
+        chain = change.chain
         known = table.chains.get(chain.name)
         if known is not None:
             if change.create:
@@ -176,8 +176,8 @@ class Transaction:
             hint = _refuses(table.family, chain.attachment)
             if hint is not None:
                 raise refused(EOPNOTSUPP, chain.span, hint)
-        elif syntax.policy_span is not None:
-            raise refused(EOPNOTSUPP, syntax.policy_span, "only a base chain has a policy")
+        elif change.policy_span is not None:
+            raise refused(EOPNOTSUPP, change.policy_span, "only a base chain has a policy")
         table.chains[chain.name] = replace(chain, handle=table.new_handle(), rules=[])
 
     def _add_rule(self, table: Table, name: str, span: Span, rule: Rule) -> None:
@@ -286,16 +286,16 @@ class Transaction:
 
 
 def _update_chain(known: Chain, change: AddChain) -> None:
-    chain, syntax = change.chain, change.syntax
+    chain = change.chain
     if chain.attachment is not None and known.attachment is None:
         raise refused(
-            EOPNOTSUPP, syntax.policy_span or chain.span, "a chain cannot be made a base chain later"
+            EOPNOTSUPP, change.policy_span or chain.span, "a chain cannot be made a base chain later"
         )
-    if syntax.policy_span is not None and known.attachment is None:
-        raise refused(EOPNOTSUPP, syntax.policy_span, "only a base chain has a policy")
+    if change.policy_span is not None and known.attachment is None:
+        raise refused(EOPNOTSUPP, change.policy_span, "only a base chain has a policy")
     if chain.attachment is not None and chain.attachment != known.attachment:
         raise refused(EOPNOTSUPP, chain.span, "type, hook and priority of a chain cannot be changed")
-    if syntax.policy_span is not None:
+    if change.policy_span is not None:
         known.policy = chain.policy
 
 
@@ -344,14 +344,14 @@ def _put_elements(table: Table, declared: Set, elements: list[Element]) -> None:
         if isinstance(element.data, VerdictStatement):
             _check_target(table, element.data)
     if declared.auto_merge and declared.interval and not declared.is_map:
-        combined = merge(declared.elements + elements)
+        combined = merge(declared.elements + elements, declared.datatype)
     else:
         known = {element.key: element for element in declared.elements}
         for element in elements:
             other = known.setdefault(element.key, element)
             if other.data != element.data:
                 raise refused(EEXIST, element.span, "this key maps to something else already")
-        combined = sorted(known.values(), key=order)
+        combined = ascending(known.values(), declared.datatype)
         if declared.interval:
             check_disjoint(combined)
     if declared.size is not None and len(combined) > declared.size:

@@ -26,10 +26,10 @@ from flowtable.ruleset.syntax import (
     Word,
 )
 from flowtable.ruleset.types import ICMP_TYPE
-from flowtable.ruleset.types.interface import InterfaceName
+from flowtable.ruleset.types.interface import SURROGATES, InterfaceName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.syntax import Term
@@ -251,13 +251,17 @@ def _flatten(term: SetTerm) -> Iterator[ElementTerm]:
             yield item
 
 
-def merge(found: list[Element]) -> list[Element]:
-    """The elements in ascending order, with those that touch or overlap made one."""
+def merge(found: list[Element], datatype: DataType) -> list[Element]:
+    """The elements in ascending order, with those that touch or overlap made one.
+
+    Wildcards only swallow what they cover: two that touch are not one wildcard.
+    """
+    gap = 1 if datatype.ranges else 0
     merged: list[Element] = []
-    for element in sorted(found, key=order):
+    for element in sorted(found, key=_extent):
         if merged and merged[-1].key is not None and element.key is not None:
             (low, high), (next_low, next_high) = bounds(merged[-1].key), bounds(element.key)
-            if next_low <= high + 1:
+            if next_low <= high + gap:
                 merged[-1] = merged[-1]._replace(key=Interval(low, max(high, next_high)))
                 continue
         merged.append(element)
@@ -266,7 +270,7 @@ def merge(found: list[Element]) -> list[Element]:
 
 def check_disjoint(found: list[Element]) -> None:
     """Raise nft's error if intervals overlap."""
-    ordered = sorted((element for element in found if element.key is not None), key=order)
+    ordered = sorted((element for element in found if element.key is not None), key=_extent)
     for before, after in itertools.pairwise(ordered):
         assert before.key is not None
         assert after.key is not None
@@ -285,15 +289,20 @@ def bounds(covered: Key) -> tuple[int, int]:
     return covered.value, covered.value
 
 
-def order(element: Element) -> tuple[int, int, str]:
-    """Sorts elements as listings show them: numbers, names, the catch-all."""
-    match element.key:
-        case None:
-            return 2, 0, ""
-        case Interval(low, high):
-            return 0, low, f"{high:040}"
-        case Exact(value):
-            return (0, value, "") if isinstance(value, int) else (1, 0, value)
+def ascending(found: Iterable[Element], datatype: DataType) -> list[Element]:
+    """The elements in the order of listings: by value, the catch-all last."""
+    found = list(found)
+    if any(isinstance(element.key, Interval) for element in found):
+        return sorted(found, key=_extent)
+
+    def order(element: Element) -> tuple[int, int, str]:
+        return datatype.order(element.key.value) if isinstance(element.key, Exact) else (2, 0, "")
+
+    return sorted(found, key=_extent)
+
+
+def _extent(element: Element) -> tuple[int, int]:
+    return bounds(element.key) if element.key is not None else (1 << 128, 0)
 
 
 def format_key(covered: Key | None, datatype: DataType) -> str:
@@ -305,14 +314,14 @@ def format_key(covered: Key | None, datatype: DataType) -> str:
             return datatype.format(value)
         case Interval(low, high, _) if isinstance(datatype, InterfaceName):
             length = (low ^ high).bit_length() // 8
-            return '"' + low.to_bytes(16, "big")[: 16 - length].decode() + '*"'
+            return '"' + low.to_bytes(16, "big")[: 16 - length].decode(errors=SURROGATES) + '*"'
         case Interval(low, high, _):
             span = low ^ high
             if low == high:
                 return datatype.format(low)
             if datatype.prefixes and span & span + 1 == 0 and low & span == 0:
                 return f"{datatype.format(low)}/{datatype.bits - span.bit_length()}"
-            return f"{datatype.format(low)}-{datatype.format(high)}"
+            return f"{datatype.bound(low)}-{datatype.bound(high)}"
 
 
 def unsupported_value(term: Term) -> RulesetError:

@@ -14,6 +14,7 @@ from flowtable.ruleset.values import (
     Element,
     Exact,
     Interval,
+    ascending,
     bounds,
     check_disjoint,
     elements,
@@ -21,7 +22,6 @@ from flowtable.ruleset.values import (
     format_key,
     merge,
     mismatch,
-    order,
 )
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ class AnonymousSet:
 
     __slots__ = ("elements", "written")
 
-    def __init__(self, written: list[Element]) -> None:
+    def __init__(self, written: list[Element], datatype: DataType) -> None:
         self.written = written
         if any(isinstance(element.key, Interval) for element in written):
-            self.elements = merge(written)
+            self.elements = merge(written, datatype)
         else:
             unique = {element.key: element for element in reversed(written)}
-            self.elements = sorted(unique.values(), key=order)
+            self.elements = ascending(unique.values(), datatype)
 
     def text(self, datatype: DataType) -> str:
         """``{ 22, 80 }``."""
@@ -91,7 +91,7 @@ def check_set(term: SetTerm | ReferenceTerm, left: Selector, rule: RuleContext) 
     if isinstance(term, ReferenceTerm):
         find_set(term, left, rule)
         return NamedSet(term.name)
-    return AnonymousSet(elements(term, left.datatype, left.span))
+    return AnonymousSet(elements(term, left.datatype, left.span), left.datatype)
 
 
 def find_set(term: ReferenceTerm, left: Selector, rule: RuleContext) -> Set:
@@ -108,7 +108,7 @@ def find_set(term: ReferenceTerm, left: Selector, rule: RuleContext) -> Set:
     return declared
 
 
-def check_map_elements(found: list[Element]) -> list[Element]:
+def check_map_elements(found: list[Element], datatype: DataType) -> list[Element]:
     """The elements of a map in ascending order.
 
     Raises:
@@ -121,7 +121,7 @@ def check_map_elements(found: list[Element]) -> list[Element]:
         known = unique.setdefault(element.key, element)
         if known.data != element.data:
             raise fail("Could not process rule: File exists", element.span)
-    return sorted(unique.values(), key=order)
+    return ascending(unique.values(), datatype)
 
 
 def build(

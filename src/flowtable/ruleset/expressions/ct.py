@@ -129,7 +129,7 @@ class Ct(Selector):
 
     def load(self, compiler: Compiler) -> Load:
         """Read the key; None where the packet has no connection, except for the state."""
-        del compiler
+        compiler.track()
         match self.key:
             case "state":
                 return _state
@@ -148,6 +148,7 @@ class Ct(Selector):
 
     def any_bit(self, mask: int, compiler: Compiler) -> Predicate:
         """States are few: decided beforehand for each."""
+        compiler.track()
         match self.key:
             case "state":
                 return _state_in(mask)
@@ -158,6 +159,7 @@ class Ct(Selector):
 
     def equal(self, value: Value, compiler: Compiler) -> Predicate:
         """The common comparisons without a call to read the key."""
+        compiler.track()
         if self.key == "mark":
             return lambda packet: packet.ct is not None and packet.ct.mark == value
         return super().equal(value, compiler)

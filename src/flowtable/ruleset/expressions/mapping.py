@@ -92,7 +92,7 @@ def format_data(data: Key, datatype: DataType) -> str:
         return datatype.format(data.value)
     if data.prefixlen >= 0:
         return f"{datatype.format(data.low)}/{data.prefixlen}"
-    return f"{datatype.format(data.low)}-{datatype.format(data.high)}"
+    return f"{datatype.bound(data.low)}-{datatype.bound(data.high)}"
 
 
 def check_data(datatype: DataType) -> Callable[[Term | VerdictTerm], Key]:
@@ -125,4 +125,4 @@ def check_mapping(term: MapTerm, datatype: DataType, rule: RuleContext) -> Mappi
             raise mismatch(datatype, declared.data, term.mapping.span, selector.span)
         return Mapping(selector, datatype, [], declared.name)
     found = elements(term.mapping, selector.datatype, selector.span, check_data(datatype))
-    return Mapping(selector, datatype, check_map_elements(found), "")
+    return Mapping(selector, datatype, check_map_elements(found, selector.datatype), "")

@@ -80,7 +80,7 @@ UNSUPPORTED: Final = frozenset(
 )
 
 WITHOUT_META: Final = (
-    *("mark", "iif", "iifname", "oif", "oifname"),
+    *("mark", "iif", "iifname", "oif", "oifname", "pkttype"),
     *("iiftype", "oiftype", "skuid", "skgid", "nftrace", "rtclassid", "iifgroup", "oifgroup"),
     *("ibriport", "obriport", "ibrname", "obrname", "cpu", "time", "day", "hour", "cgroup"),
 )
@@ -136,7 +136,8 @@ class Meta(Selector):
 
     def identity(self, value: Value) -> Identity | None:
         """The protocol that a value of ``nfproto``, ``protocol`` or ``l4proto`` stands for."""
-        assert isinstance(value, int)
+        if not isinstance(value, int):
+            return None
         match self.key:
             case "nfproto" if value in _NETWORK:
                 return Identity(Layer.NETWORK, _NETWORK[value])

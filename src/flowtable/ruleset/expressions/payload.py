@@ -94,7 +94,9 @@ class Payload(Selector):
             selector = Payload(self.of, "type", self.span)
             match = _one_of(selector, messages)
             rule.statements.append(match)
-            rule.learn(_message(self.of, messages[0]), self.span, certain=len(messages) == 1)
+            rule.learn(
+                [_message(self.of, message) for message in messages], self.span, certain=len(messages) == 1
+            )
         elif rule.message.protocol not in [_message(self.of, message).protocol for message in messages]:
             got = rule.message.protocol.split()[1]
             raise rule.error(f"incompatible icmp match: rule has {got}, need {messages[0]}", self.span)
@@ -220,7 +222,7 @@ def _one_of(selector: Payload, messages: tuple[int, ...]) -> Match:
     if len(messages) == 1:
         return Match(selector, Operator.EQ, Exact(messages[0]), selector.span)
     elements = [Element(Exact(message), selector.span) for message in messages]
-    return Match(selector, Operator.EQ, AnonymousSet(elements), selector.span)
+    return Match(selector, Operator.EQ, AnonymousSet(elements, selector.datatype), selector.span)
 
 
 def imply_network(rule: RuleContext, protocol: str, span: Span) -> None:
@@ -235,9 +237,9 @@ def imply_network(rule: RuleContext, protocol: str, span: Span) -> None:
         else:
             match = Match(Meta("protocol", span), Operator.EQ, Exact(_ETHER_TYPE[protocol]), span)
         rule.statements.append(match)
-        rule.learn(Identity(Layer.NETWORK, protocol), span)
-    elif rule.network.protocol != protocol:
-        raise rule.error(f"conflicting protocols specified: {rule.network.protocol} vs. {protocol}", span)
+        rule.learn([Identity(Layer.NETWORK, protocol)], span)
+    elif (other := rule.network.conflict(protocol)) is not None:
+        raise rule.error(f"conflicting protocols specified: {other} vs. {protocol}", span)
 
 
 def imply_transport(rule: RuleContext, number: int, span: Span) -> None:
@@ -246,7 +248,7 @@ def imply_transport(rule: RuleContext, number: int, span: Span) -> None:
     rule.statements.append(Match(selector, Operator.EQ, Exact(number), span))
     identity = selector.identity(number)
     if identity is not None:
-        rule.learn(identity, span)
+        rule.learn([identity], span)
 
 
 def parse(parser: Parser) -> Payload:

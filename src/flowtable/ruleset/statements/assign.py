@@ -65,6 +65,8 @@ class Assign(Statement):
 
     def compile(self, compiler: Compiler) -> Step:
         """Set it; a value that cannot be read ends the rule."""
+        if self.target.text().startswith("ct "):
+            compiler.track()
         if isinstance(self.assigned, Exact):
             value = self.assigned.value
             assert isinstance(value, int)

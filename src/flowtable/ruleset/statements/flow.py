@@ -45,6 +45,7 @@ class FlowAdd(Statement):
 
     def compile(self, compiler: Compiler) -> Step:
         """Ask the box to add the flow; a refusal ends the rule."""
+        compiler.track()
         flow_add = compiler.environment.flow_add
         family, table, name = compiler.family, compiler.table.name, self.name
 

@@ -115,15 +115,7 @@ def parse(parser: Parser) -> Limit:
     over = parser.accept_word("over") is not None
     rate_span = parser.token.span
     rate = parser.number("number")
-    if not parser.at(Kind.SLASH) and parser.token.kind is not Kind.STRING:
-        raise parser.unexpected("/", "string", "bytes")
-    factor = None if parser.at(Kind.SLASH) else parser.advance().text
-    parser.expect(Kind.SLASH, "/")
-    if not parser.at_word(*_UNITS):
-        raise parser.unexpected()
-    unit = parser.advance().text
-    if factor is not None and factor not in _SIZES:
-        raise parser.error("Wrong rate format", parser.since(rate_span))
+    factor, unit = _parse_unit(parser, rate_span)
     burst = _parse_burst(parser, in_bytes=factor is not None)
     return Limit(
         parser.since(start),
@@ -133,6 +125,23 @@ def parse(parser: Parser) -> Limit:
         by_bytes=factor is not None,
         over=over,
     )
+
+
+def _parse_unit(parser: Parser, rate_span: Span) -> tuple[str | None, str]:
+    """Read ``/second``, or ``kbytes/second``, which is one word to the lexer."""
+    if parser.accept(Kind.SLASH):
+        if not parser.at_word(*_UNITS):
+            raise parser.unexpected()
+        return None, parser.advance().text
+    if parser.token.kind is not Kind.STRING:
+        raise parser.unexpected("/", "string", "bytes")
+    factor, slash, unit = parser.advance().text.partition("/")
+    if not slash:
+        parser.expect(Kind.SLASH, "/")
+        unit = parser.expect(Kind.STRING, "string").text
+    if factor not in _SIZES or unit not in _UNITS:
+        raise parser.error("Wrong rate format", parser.since(rate_span))
+    return factor, unit
 
 
 def _parse_burst(parser: Parser, *, in_bytes: bool) -> int:

@@ -49,7 +49,7 @@ class Log(Statement):
         if "group" in self.options and self.options & {"level", "flags"}:
             other = "level" if "level" in self.options else "flags"
             raise rule.error(f"{other} and group are mutually exclusive", self._keyword)
-        if len(self.entry.prefix.encode()) >= _PREFIX_SIZE:
+        if len(self.entry.prefix.encode(errors="surrogatepass")) >= _PREFIX_SIZE:
             raise rule.error("Could not process rule: Numerical result out of range", self._keyword)
         return self
 

@@ -236,7 +236,7 @@ def _format(right: Exact | Interval, match: Match) -> str:
         return f"{datatype.format(right.low)}/{right.prefixlen}"
     if not datatype.ranges:
         return format_key(right, datatype)
-    return f"{datatype.format(right.low)}-{datatype.format(right.high)}"
+    return f"{datatype.bound(right.low)}-{datatype.bound(right.high)}"
 
 
 class MatchSyntax(Statement):
@@ -322,11 +322,13 @@ class MatchSyntax(Statement):
             keys = [element.key for element in match.right.written if element.key is not None]
         else:
             return
-        for covered in keys:
-            if isinstance(covered, Exact):
-                identity = match.left.identity(covered.value)
-                if identity is not None:
-                    rule.learn(identity, match.left.span, certain=len(keys) == 1)
+        identities = [
+            identity
+            for covered in keys
+            if isinstance(covered, Exact) and (identity := match.left.identity(covered.value)) is not None
+        ]
+        if identities:
+            rule.learn(identities, match.left.span, certain=len(keys) == 1)
 
 
 def _normal(left: Selector, operator: Operator | None, right: Key, span: Span) -> Match:

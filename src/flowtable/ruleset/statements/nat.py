@@ -100,7 +100,8 @@ class Nat(Statement):
                 return _DESTINATION_HOOKS
 
     @property
-    def _keyword(self) -> Span:
+    def keyword(self) -> Span:
+        """The first word."""
         return self.span._replace(last=self.span.first + len(self.kind.value) - 1)
 
     def check(self, rule: RuleContext) -> Nat:
@@ -121,7 +122,7 @@ class Nat(Statement):
                 raise rule.error(
                     "transport protocol mapping is only valid after transport protocol match",
                     self.port.span,
-                    self._keyword,
+                    self.keyword,
                 )
             if isinstance(self.port, MapTerm):
                 self.to_port = check_mapping(self.port, INET_SERVICE, rule)
@@ -133,13 +134,13 @@ class Nat(Statement):
         known = rule.network
         if not self.family:
             if known is None or known.protocol not in _SIZES:
-                raise rule.error("ip or ip6 must be specified with address for inet tables.", self._keyword)
+                raise rule.error("ip or ip6 must be specified with address for inet tables.", self.keyword)
             self.family = known.protocol
         elif known is not None and known.protocol != self.family:
             raise rule.error(
                 f"conflicting protocols specified: {known.protocol} vs. {self.family}. You must "
                 "specify ip or ip6 family in nat statement",
-                self._keyword,
+                self.keyword,
                 known.span,
             )
 
@@ -188,6 +189,7 @@ class Nat(Statement):
 
     def compile(self, compiler: Compiler) -> Step:
         """Set up the translation; the packet's own verdict is what comes of that."""
+        compiler.track()
         nat, kind = compiler.environment.nat, self.kind
         family = _FAMILIES.get(self.family) if self._shows_family else None
         if not isinstance(self.to_address, Mapping) and not isinstance(self.to_port, Mapping):

@@ -144,4 +144,4 @@ class VerdictMapSyntax(Statement):
                 raise fail("the map holds no verdicts", self.mapping.span)
             return VerdictMap(selector, [], declared.name, self.span)
         found = elements(self.mapping, selector.datatype, selector.span, check_verdict)
-        return VerdictMap(selector, check_map_elements(found), "", self.span)
+        return VerdictMap(selector, check_map_elements(found, selector.datatype), "", self.span)

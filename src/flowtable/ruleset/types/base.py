@@ -58,6 +58,14 @@ class DataType:
         """The value as nft prints it."""
         return str(value)
 
+    def bound(self, value: int) -> str:
+        """The value as the end of a range, where names are not printed."""
+        return self.format(value)
+
+    def order(self, value: Value) -> tuple[int, int, str]:
+        """What single values are sorted by in a listing: as nft reads their bytes."""
+        return (0, value, "") if isinstance(value, int) else (1, 0, value)
+
     def key(self, value: Value) -> Value:
         """The value as it is read from a packet while rules run."""
         return value

@@ -9,6 +9,8 @@ from flowtable.ruleset.types.base import DataType, Value, as_number
 if TYPE_CHECKING:
     from flowtable.ruleset.syntax import Word
 
+SURROGATES: Final = "surrogatepass"
+"""How names that are not UTF-8 are kept, as Python's file names are."""
 NAME_SIZE: Final = 16
 """IFNAMSIZ, the terminating zero included."""
 
@@ -23,7 +25,7 @@ class InterfaceName(DataType):
 
     def parse(self, word: Word) -> Value:
         """A name of at most 15 bytes."""
-        name = word.text.replace("\\*", "*").encode()
+        name = word.text.replace("\\*", "*").encode(errors=SURROGATES)
         if not name:
             raise ValueError("Empty string is not allowed")
         if len(name) >= NAME_SIZE:
@@ -34,16 +36,21 @@ class InterfaceName(DataType):
         """First and last value of a wildcard, given without its asterisk."""
         if not text:
             raise ValueError("All-wildcard strings are not supported")
-        name = text.encode()
+        name = text.encode(errors=SURROGATES)
         if len(name) >= NAME_SIZE:
             raise ValueError(f"String exceeds maximum length of {NAME_SIZE}")
         low = int.from_bytes(name.ljust(NAME_SIZE, b"\0"), "big")
         return low, low | (1 << 8 * (NAME_SIZE - len(name))) - 1
 
+    def order(self, value: Value) -> tuple[int, int, str]:
+        """By the bytes from the last to the first: nft takes a name for a number of this host."""
+        assert isinstance(value, int)
+        return 0, int.from_bytes(value.to_bytes(NAME_SIZE, "big"), "little"), ""
+
     def key(self, value: Value) -> Value:
         """The name itself."""
         assert isinstance(value, int)
-        return value.to_bytes(NAME_SIZE, "big").rstrip(b"\0").decode()
+        return value.to_bytes(NAME_SIZE, "big").rstrip(b"\0").decode(errors=SURROGATES)
 
     def format(self, value: Value) -> str:
         """Quoted; an asterisk that is part of the name is escaped."""

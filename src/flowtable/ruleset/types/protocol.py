@@ -53,6 +53,10 @@ class InternetProtocol(DataType):
         assert isinstance(value, int)
         return self._printed.get(value, str(value))
 
+    def bound(self, value: int) -> str:
+        """The number."""
+        return str(value)
+
 
 INET_PROTO: Final = InternetProtocol("inet_proto", "Internet protocol", 8)
 NF_PROTO: Final = Symbolic("nf_proto", "netfilter protocol", 8, {"ipv4": 2, "ipv6": 10}, per_line=5)

@@ -52,9 +52,10 @@ class Symbolic(DataType):
     def format(self, value: Value) -> str:
         """The name, or the number where there is none."""
         assert isinstance(value, int)
-        name = self._printed.get(value)
-        if name is not None:
-            return name
+        return self._printed.get(value) or self.bound(value)
+
+    def bound(self, value: int) -> str:
+        """The number."""
         return f"0x{value:0{self._digits}x}" if self._digits else str(value)
 
 

@@ -21,7 +21,7 @@ class Text(DataType):
         """Any text of at most 15 bytes."""
         if not word.text:
             raise ValueError("Empty string is not allowed")
-        if len(word.text.encode()) >= _SIZE:
+        if len(word.text.encode(errors="surrogatepass")) >= _SIZE:
             raise ValueError(f"String exceeds maximum length of {_SIZE}")
         return word.text
 
