@@ -298,7 +298,7 @@ def ascending(found: Iterable[Element], datatype: DataType) -> list[Element]:
     def order(element: Element) -> tuple[int, int, str]:
         return datatype.order(element.key.value) if isinstance(element.key, Exact) else (2, 0, "")
 
-    return sorted(found, key=_extent)
+    return sorted(found, key=order)
 
 
 def _extent(element: Element) -> tuple[int, int]:

@@ -83,10 +83,8 @@ class Payload(Selector):
             if self.of.network and rule.network is None:
                 imply_network(rule, self.of.network, self.span)
             imply_transport(rule, self.of.number, self.span)
-        elif known.protocol != self.of.name:
-            raise rule.error(
-                f"conflicting protocols specified: {known.protocol} vs. {self.of.name}", self.span
-            )
+        elif (other := known.conflict(self.of.name)) is not None:
+            raise rule.error(f"conflicting protocols specified: {other} vs. {self.of.name}", self.span)
         messages = self.field.messages
         if not messages:
             return

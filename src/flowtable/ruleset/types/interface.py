@@ -64,6 +64,7 @@ class InterfaceIndex(DataType):
     """The index of a device; a name stands for the index it has when the rules are loaded."""
 
     per_line = 5
+    ranges = False
 
     def parse(self, word: Word) -> Value:
         """A name or a number."""
