@@ -164,12 +164,8 @@ def test_the_bypass_changes_nothing_but_the_way(box, script):
 
 def states(lab: Lab) -> list[str]:
     """The connections without what offloading may change: the status word, timeouts, use count."""
-    wanted = []
-    for line in lab.connections():
-        wanted.append(
-            " ".join(word for word in line.split() if word.startswith(("src", "dst", "sport", "dport")))
-        )
-    return sorted(wanted)
+    told = ("src", "dst", "sport", "dport")
+    return sorted(" ".join(w for w in line.split() if w.startswith(told)) for line in lab.connections())
 
 
 @pytest.mark.parametrize("profile", ["linux-6.12", "linux-6.18", "linux-5.13"])

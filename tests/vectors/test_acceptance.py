@@ -6,16 +6,20 @@ Times are seconds; a vector names its kernel where the kernels differ.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import pytest
-from scapy.layers.inet import GRE as ScapyGRE
-from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet import GRE, ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 
 from flowtable.flows.refusal import Refusal
 from flowtable.flows.teardown import Teardown
 from flowtable.packet.drop import Drop
 from flowtable.packet.miss import Miss
+from flowtable.packet.packet import IPV4
+from flowtable.ruleset import RulesetError, print_ruleset
 from flowtable.topology.boxfile import BoxError
+from flowtable.topology.route import Route
 from tests.lab import (
     BOX,
     CLIENT,
@@ -261,22 +265,20 @@ def test_vector_9_ingress_device_down(profile):
 
 
 def test_vector_10_route_change_sends_the_flow_up_once():
-    lab = Lab(profile="linux-6.12", box_file=BOX)
-    lab.client(udp())
-    lab.client(udp())
-    from flowtable.packet.packet import IPV4
-    from flowtable.topology.route import Route
-
-    lab.box.topology.fib4.add(Route(IPV4, bytes([203, 0, 113, 0]), 24, gateway=bytes([10, 0, 2, 99])))
-    lab.client(udp())
+    lab = Lab(profile="linux-6.12")
+    tcp = Tcp(lab)
+    tcp.open()
+    gateway = ip_address(SERVER).packed
+    lab.box.topology.fib4.add(Route(IPV4, ip_address("203.0.113.0").packed, 24, gateway=gateway))
+    tcp.out("PA", b"data")
     assert lab.statistics.misses[Miss.STALE_ROUTE] == 1
     assert lab.statistics.offloaded == 2
-    lab.client(udp())
+    tcp.out("PA", b"data")
     assert lab.statistics.bypass == 1
 
 
 def test_vector_12_device_listed_twice_in_two_flowtables():
-    with pytest.raises(Exception, match="File exists"):
+    with pytest.raises(RulesetError, match="File exists"):
         Lab(
             FORWARD.replace(
                 "chain y", "flowtable g { hook ingress priority 5; devices = { lan0 }; }\n chain y"
@@ -290,8 +292,6 @@ def test_vector_13_counter_behind_flow_add_counts_flows():
     for port in range(5000, 5005):
         for _ in range(4):
             lab.client(udp(sport=port))
-    from flowtable.ruleset.printer import print_ruleset
-
     assert lab.statistics.offloaded == 5
     assert "flow add @f counter packets 5 bytes 190 accept" in print_ruleset(lab.program)
 
@@ -404,7 +404,7 @@ def test_ipv6_flow():
 
 def test_gre_flow():
     lab = Lab()
-    packet = IP(src=CLIENT, dst=SERVER) / ScapyGRE(proto=0x0800) / (b"x" * 20)
+    packet = IP(src=CLIENT, dst=SERVER) / GRE(proto=0x0800) / (b"x" * 20)
     for _ in range(3):
         assert len(lab.client(packet)) == 1
     assert lab.statistics.bypass == 1
