@@ -123,14 +123,14 @@ LARGE = bytes(1400)
 @pytest.mark.parametrize(
     ("head", "packets"),
     [
-        (section() + interface(), b"".join(enhanced(data=LARGE[: 60 + at * 40]) for at in range(30)) * 14),
-        (pcap("<", True), pcap("<", True, *((1, 0, LARGE[: 60 + at * 40]) for at in range(30)))[24:] * 14),
+        (section() + interface(), b"".join(enhanced(data=LARGE[: 900 + at * 17]) for at in range(30)) * 8),
+        (pcap("<", True), pcap("<", True, *((1, 0, LARGE[: 900 + at * 17]) for at in range(30)))[24:] * 8),
     ],
     ids=["pcapng", "pcap"],
 )
 def test_memory_does_not_grow_with_the_file(head, packets):
-    few = traced_peak(head, packets, 4, 420 * 4)
-    many = traced_peak(head, packets, 200, 420 * 200)
+    few = traced_peak(head, packets, 4, 240 * 4)
+    many = traced_peak(head, packets, 200, 240 * 200)
     assert len(packets) * 200 > 50_000_000
     assert many < few + 100_000
     assert many < 3_000_000

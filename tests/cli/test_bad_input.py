@@ -7,6 +7,7 @@ import json
 import pytest
 
 from flowtable.capture import Direction
+from flowtable.ruleset import RulesetError, parse
 from tests.capture.blocks import enhanced, interface, pcap, section
 from tests.cli.bench import START, Talk, udp
 
@@ -20,13 +21,14 @@ def talk():
 
 def test_ruleset(desk, talk):
     desk.capture(talk.packets)
-    desk.write("ruleset.nft", "table inet x {\n\tchain y {\n\t\tipx daddr 1 accept\n\t}\n}\n")
+    text = "table inet x {\n\tchain y {\n\t\tmeta nonsense 1 accept\n\t}\n}\n"
+    desk.write("ruleset.nft", text)
+    with pytest.raises(RulesetError) as caught:
+        parse(text, "ruleset.nft")
     result = desk.run("input.pcapng", "--out", "out.pcapng")
-    assert result.exit_code == 1
-    assert result.stdout == ""
-    lines = result.stderr.splitlines()
-    assert lines[0].startswith("ruleset.nft:3:3-5: Error: ")
-    assert lines[1:] == ["\t\tipx daddr 1 accept", "\t\t^^^"]
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"{caught.value}\n"
+    assert result.stderr.startswith("ruleset.nft:3:")
     assert not (desk.folder / "out.pcapng").exists()
 
 
@@ -63,12 +65,12 @@ def test_no_capture(desk):
 
 
 def test_damage_ends_the_run_after_the_good_packets(desk, talk):
-    path = desk.capture(talk.packets, tail=b"damage" * 10)
+    path = desk.capture(talk.packets, tail=bytes(range(60)))
     place = path.stat().st_size - 60
     result = desk.run("input.pcapng", "--out", "out.pcapng", "--json")
     assert result.exit_code == 1
     limits = "expected a multiple of 4 in 12..16777216"
-    error = f"input.pcapng: packet 7 at byte {place}: block length 1634541669, {limits}"
+    error = f"input.pcapng: packet 7 at byte {place}: block length 117835012, {limits}"
     assert result.stderr == f"{error}\n"
     report = json.loads(result.stdout)
     assert report["records"]["taken"] == 6

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr
 
 import pytest
 
 from flowtable.cli.inputs import Input, Inputs
 from flowtable.cli.progress import watched
 from tests.cli.bench import Talk, udp
+
+SHOW_CURSOR = "\x1b[?25h"
 
 
 class Terminal(io.StringIO):
@@ -22,11 +24,9 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
-    return terminal
+    return Terminal()
 
 
 @pytest.fixture
@@ -37,32 +37,33 @@ def captured(desk):
 
 
 def test_all_records_pass_and_rate_and_share_are_shown(terminal, captured):
-    with ExitStack() as stack:
+    with ExitStack() as stack, redirect_stderr(terminal):
         inputs = Inputs.open([Input(str(captured))], stack)
         assert [record.number for record in watched(inputs)] == list(range(1, 1401))
     shown = terminal.getvalue()
-    assert "packets" in shown
+    assert "1,024 packets" in shown
     assert "/s" in shown
     assert "100%" in shown
+    assert SHOW_CURSOR in shown
 
 
 def test_without_a_size_there_is_only_the_rate(terminal, captured, monkeypatch):
-    stdin = io.TextIOWrapper(io.BytesIO(captured.read_bytes()))
-    monkeypatch.setattr(sys, "stdin", stdin)
-    with ExitStack() as stack:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(captured.read_bytes())))
+    with ExitStack() as stack, redirect_stderr(terminal):
         inputs = Inputs.open([Input("-")], stack)
         assert inputs.size is None
         assert sum(1 for _ in watched(inputs)) == 1400
-    assert "packets" in terminal.getvalue()
+    assert "1,024 packets" in terminal.getvalue()
+    assert "100%" not in terminal.getvalue()
 
 
 def test_a_bar_that_is_left_early_is_taken_away(terminal, captured):
-    with ExitStack() as stack:
+    with ExitStack() as stack, redirect_stderr(terminal):
         records = watched(Inputs.open([Input(str(captured))], stack))
         next(records)
+        assert SHOW_CURSOR not in terminal.getvalue()
         records.close()
-    # The cursor is shown again.
-    assert terminal.getvalue().rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in terminal.getvalue()
+    assert SHOW_CURSOR in terminal.getvalue()
 
 
 def test_position_and_size_are_those_of_all_captures(captured):

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import ARP, Ether
 
 from flowtable.capture import Direction, PcapWriter, open_capture
@@ -114,9 +114,9 @@ def test_flow_listing_with_those_that_ended(desk):
     desk.capture(talk.packets)
     assert desk.run("input.pcapng", "--flows", "-", "-q").stdout == ""
     lines = desk.run("input.pcapng", "--flows", "-", "--ended", "-q").stdout.splitlines()
-    assert [(line.split()[0], line.split("[ENDED] ")[1]) for line in lines] == [
-        ("tcp", "flowtable=f age=0.005 idle=0.001 reason=FIN"),
-        ("udp", "flowtable=f age=30.997 idle=30.995 reason=IDLE"),
+    assert [(line.split(" iif")[0], line.split("[ENDED] ")[1]) for line in lines] == [
+        ("tcp      6 ESTABLISHED", "flowtable=f age=0.005 idle=0.001 reason=FIN"),
+        ("udp      17", "flowtable=f age=30.989 idle=30.987 reason=IDLE"),
     ]
 
 
@@ -164,9 +164,9 @@ def test_ruleset_on_standard_input(desk, talk):
     desk.capture(talk.packets)
     command = ("run", "-", "--box", "box.yaml", "input.pcapng", "-q")
     assert desk.command(*command, stdin=RULESET.encode()).exit_code == 0
-    result = desk.command(*command, stdin=b"tabel inet x {}\n")
+    result = desk.command(*command, stdin=b"table inet x\n}\n")
     assert result.exit_code == 1
-    assert result.stderr.startswith("/dev/stdin:1:1-5: Error: ")
+    assert result.stderr.startswith("/dev/stdin:2:1-1: Error: ")
 
 
 def test_files_that_a_ruleset_includes_lie_beside_it(desk, talk):
@@ -251,7 +251,7 @@ def test_a_capture_without_packets(desk):
     desk.capture([])
     result = desk.run("input.pcapng", "--conntrack", "-", "--flows", "-")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert "fast path: 0 of 0 forwarded TCP/UDP packets (0.0%), 0 flows offloaded" in result.stdout
+    assert "fast path: 0 of 0 forwarded TCP/UDP/GRE packets (0.0%), 0 flows offloaded" in result.stdout
     assert report(desk, "input.pcapng")["time"] == {"first": None, "last": None}
 
 
@@ -289,9 +289,54 @@ def test_document(desk, talk):
             "ref": "net/netfilter/nf_flow_table_inet.c:nf_flow_offload_inet_hook",
         },
     ]
-    assert [(each["reason"], each["count"]) for each in document["refusals"]] == [
-        ("UNCONFIRMED", 1),
-        ("NOT_ESTABLISHED", 1),
-    ]
+    assert [(each["reason"], each["count"]) for each in document["refusals"]] == [("NOT_ESTABLISHED", 2)]
     assert document["drops"] == []
     assert document["teardowns"] == []
+
+
+def test_summary(desk):
+    talk = Talk()
+    tcp(talk, 20, close=True)
+    udp(talk, 20)
+    talk.out(TCP(sport=40001, dport=443, flags="S"))
+    talk.put("lan0", Ether(src=CLIENT_MAC, dst=LAN_MAC) / IP(src=CLIENT, dst="10.0.1.1") / ICMP() / b"ping")
+    talk.put("lan0", Ether(src=CLIENT_MAC, dst=LAN_MAC) / IP(src=CLIENT, dst="192.0.2.1") / UDP(dport=9))
+    desk.capture(talk.packets)
+    result = desk.run("input.pcapng")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == SUMMARY
+
+
+SUMMARY = """\
+89 packets in 0.088 s of capture, profile default
+
+                             local process
+                             ^     1     |
+                           input      output
+                             1           2
+                             |           v
+ingress --> prerouting --> routing decision --> forward --> postrouting --> egress --> transmit
+  89            11                11               9            11            89          89
+   |                                               |                           ^
+flowtable --hit----------- fast path bypass -------|---------------------------'
+  89                              78               |
+   '--miss--> 11 (the line above)                  '-- flow add: 2 flows
+
+fast path: 78 of 87 forwarded TCP/UDP/GRE packets (89.7%), 2 flows offloaded
+
+packets that the flowtable let up the classic path:
+          9  no flow with this key
+          1  neither TCP, UDP nor GRE
+          1  TCP FIN or RST
+
+packets that flow add did not offload:
+          4  TCP connection not in state ESTABLISHED
+          2  TCP FIN or RST
+          1  first packet of the connection
+
+packets that were dropped:
+          1  no route to the destination
+
+flows that ended:
+          1  TCP FIN
+"""

@@ -18,7 +18,7 @@ A line holds, in this order:
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from flowtable.clock import MILLISECOND, SECOND
 from flowtable.conntrack.connection import TcpState
@@ -27,7 +27,7 @@ from flowtable.flows.entry import FlowFlag
 from flowtable.packet.packet import GRE, TCP, UDP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from flowtable.flows.entry import Direction, FlowEntry
     from flowtable.flows.teardown import Teardown
@@ -38,28 +38,21 @@ _L4_NAMES: Final = {TCP: "tcp", UDP: "udp", GRE: "gre"}
 _WITH_PORTS: Final = (TCP, UDP)
 
 
-class Ended(NamedTuple):
-    """A flow entry that was torn down, why, and when in nanoseconds."""
-
-    entry: FlowEntry
-    reason: Teardown
-    time: int
-
-
 def connection_lines(box: Box) -> Iterator[str]:
     """The connections of a box, as ``conntrack -L`` shows them."""
     box.flowtables.synchronise_all()
     return (conntrack_line(connection, box.now) for connection in live(box.conntrack, box.now))
 
 
-def flow_lines(box: Box, past: Iterable[Ended] = ()) -> Iterator[str]:
-    """The flow entries of a box that forward, then those of ``past`` as they were when they ended."""
+def flow_lines(box: Box) -> Iterator[str]:
+    """The flow entries of a box that were not torn down."""
     box.flowtables.synchronise_all()
-    for entry in box.flowtables.entries():
-        if not entry.torn_down:
-            yield _line(entry, box.topology, box.now)
-    for entry, reason, time in past:
-        yield f"{_line(entry, box.topology, time)} reason={reason.name}"
+    return (_line(each, box.topology, box.now) for each in box.flowtables.entries() if not each.torn_down)
+
+
+def ended_line(entry: FlowEntry, reason: Teardown, now: int, topology: Topology) -> str:
+    """A flow entry that is torn down just now, nanoseconds."""
+    return f"{_line(entry, topology, now)} reason={reason.name}"
 
 
 def _line(entry: FlowEntry, topology: Topology, now: int) -> str:

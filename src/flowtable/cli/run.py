@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, closing
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ import click
 from flowtable.cli.document import document
 from flowtable.cli.error import InputError
 from flowtable.cli.inputs import Input, Inputs
-from flowtable.cli.listing import Ended, connection_lines, flow_lines
+from flowtable.cli.listing import connection_lines, ended_line, flow_lines
 from flowtable.cli.load import STANDARD, load_box, load_ruleset
 from flowtable.cli.output import open_output, open_transmitter, write_lines
 from flowtable.cli.progress import watched
@@ -25,7 +26,7 @@ from flowtable.router import Box
 from flowtable.ruleset import print_ruleset
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from flowtable.topology.topology import Topology
 
@@ -109,7 +110,7 @@ def run(
 
     rules, topology = load_ruleset(ruleset), load_box(box)
     _check_devices(named, topology)
-    past: list[Ended] = []
+    past: list[str] = []
     tally = Tally()
     with ExitStack() as stack:
         opened = Inputs.open(captures, stack)
@@ -119,7 +120,7 @@ def run(
             rules,
             profile=PROFILES[profile],
             transmit=open_transmitter(out, topology, stack),
-            flow_ended=(lambda *what: past.append(Ended(*what))) if ended else None,
+            flow_ended=(lambda *what: past.append(ended_line(*what, topology))) if ended else None,
         )
         with_bar = sys.stderr.isatty() and not quiet
         records = stack.enter_context(closing(watched(opened) if with_bar else opened.records()))
@@ -128,9 +129,9 @@ def run(
         except UnknownInterfaceError as error:
             raise InputError(_unknown_interface(error, opened, topology)) from None
         router.advance(tally.last + round(settle * SECOND))
-        listings = {
+        listings: dict[str, Callable[[], Iterable[str]]] = {
             "--ruleset-out": lambda: print_ruleset(rules).splitlines(),
-            "--flows": lambda: flow_lines(router, past),
+            "--flows": lambda: chain(flow_lines(router), past),
             "--conntrack": lambda: connection_lines(router),
         }
         for option, stream in streams.items():

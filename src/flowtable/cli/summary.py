@@ -26,10 +26,10 @@ def summarise(report: Report) -> str:
         _headline(report),
         draw(statistics),
         _fast_path(statistics),
-        _table("captured, but no input", _passed_over(report)),
-        _table("from the flowtable up the classic path", _rows(ranked(statistics.misses))),
-        _table("not offloaded by flow add", _rows(ranked(statistics.refusals))),
-        _table("dropped", _rows(ranked(statistics.drops))),
+        _table("packets that are no input", _passed_over(report)),
+        _table("packets that the flowtable let up the classic path", _rows(ranked(statistics.misses))),
+        _table("packets that flow add did not offload", _rows(ranked(statistics.refusals))),
+        _table("packets that were dropped", _rows(ranked(statistics.drops))),
         _table("flows that ended", _rows(ranked(statistics.teardowns))),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
