@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
 
-from flowtable.packet.packet import PacketType
+from flowtable.packet.packet import IPV4, PacketType
 from flowtable.router.arp import Outcome
+from flowtable.topology.device import Address, Scope
 from flowtable.topology.neighbour import NeighbourState
 from tests.router.bench import A_MAC, BOX, C_MAC, R_MAC, RB_MAC, SHARED, Bench, address, merged
 
@@ -63,6 +64,22 @@ def test_arp_ignore():
     bench = Bench(BOX + "  net.ipv4.conf.all.arp_ignore: 2\n")
     assert hear(bench, BROADCAST, psrc="10.9.0.1") is Outcome.IGNORED
     assert hear(bench, BROADCAST, psrc="0.0.0.0") is Outcome.REPLIED
+
+
+def test_arp_ignore_of_addresses_that_stay_on_the_host():
+    bench = Bench(BOX + "  net.ipv4.conf.all.arp_ignore: 3\n")
+    for target, scope in (("10.1.0.5", Scope.HOST), ("10.1.0.6", Scope.LINK)):
+        bench.topology.add_address(bench.b0, Address(IPV4, address(target), 32, scope=scope))
+    assert hear(bench, BROADCAST, pdst="10.1.0.5") is Outcome.IGNORED
+    assert hear(bench, BROADCAST, pdst="10.1.0.6") is Outcome.REPLIED
+
+
+def test_accept_local():
+    bench = Bench(BOX + "  net.ipv4.conf.all.accept_local: 1\n")
+    assert hear(bench, BROADCAST, psrc=FAR) is Outcome.REPLIED
+    assert hear(bench, BROADCAST, psrc="127.0.0.1") is Outcome.NOT_OURS
+    bench = Bench(BOX + "  net.ipv4.conf.all.accept_local: 1\n  net.ipv4.conf.all.route_localnet: 1\n")
+    assert hear(bench, BROADCAST, psrc="127.0.0.1") is Outcome.REPLIED
 
 
 def test_requests_for_others_are_not_answered():
@@ -152,7 +169,7 @@ def test_arp_accept():
     assert known(bench) == (A_MAC, STALE)
     assert hear(bench, psrc="10.7.0.1", op=2) is Outcome.LEARNT
     assert known(bench, "10.7.0.1") == (A_MAC, REACHABLE)
-    for sender in (ROUTER, "10.1.0.255", "0.0.0.7"):
+    for sender in (ROUTER, FAR, "10.1.0.255", "0.0.0.7", "224.0.0.9", "239.1.1.1", "255.255.255.255"):
         assert hear(bench, psrc=sender, op=2) is Outcome.NOT_OURS
     bench = Bench(BOX + "  net.ipv4.conf.a0.arp_accept: 2\n")
     assert hear(bench, psrc="10.7.0.1", op=2) is Outcome.NOT_OURS

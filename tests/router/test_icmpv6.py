@@ -178,6 +178,10 @@ def test_the_loopback_device_is_not_limited():
         packet = bench.packet(passing(src=ROUTER, dst=ROUTER))
         packet.iif = bench.topology.lo
         assert tell(bench, packet, UNREACHABLE, 4) is None
+    # Nor is what goes back through it; but that is taken from the budget.
+    bench = Bench(icmp_msgs_burst=10)
+    assert all(tell(bench, passing(src=ROUTER, dst=ROUTER), UNREACHABLE, 4) is None for _ in range(10))
+    assert tell(bench, passing(src=ROUTER, dst=ROUTER), UNREACHABLE, 4) is Silence.GLOBAL_LIMIT
 
 
 def ping(bench: Bench, dst: str = ROUTER, src: str = A, **fields: Any) -> Drop | None:

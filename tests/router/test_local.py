@@ -193,6 +193,9 @@ PING = ICMPv6EchoRequest()
     [
         IPv6ExtHdrDestOpt(),
         IPv6ExtHdrHopByHop(),
+        IPv6ExtHdrHopByHop(options=[HBHOptUnknown(otype=0x1E, optdata=bytes(9))]),
+        # A router alert means nothing to a destination, not even with a wrong length.
+        unknown(0x05),
         IPv6ExtHdrHopByHop() / IPv6ExtHdrDestOpt() / IPv6ExtHdrRouting(segleft=0, addresses=[A6]),
         unknown(0x1E),
         IPv6ExtHdrFragment(id=3),

@@ -6,7 +6,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import ICMPv6ND_NS, IPv6
 from scapy.layers.l2 import ARP, Ether
 
-from flowtable.clock import SECOND
+from flowtable.clock import SECOND, Alarm
 from flowtable.packet.drop import Drop
 from flowtable.router import neighbour
 from flowtable.router.neighbour import Resolver
@@ -78,6 +78,21 @@ def test_three_questions_a_second_apart_then_it_has_failed():
     ask(bench)
     assert len(bench.frames) == 4
     assert bench.frames[3][2] == START + 10 * SECOND
+
+
+def test_the_box_is_told_when_it_must_ask_again():
+    alarm = Alarm()
+    bench = Bench()
+    bench.resolver = Resolver(
+        bench.topology,
+        deliver=lambda packet, neighbour, now: None,
+        fail=lambda packet, now: None,
+        discard=bench._discard,
+        alarm=alarm,
+    )
+    bench.resolver.serve(2, lambda neighbour, packet, unicast, now: None)
+    ask(bench)
+    assert alarm.due == START + SECOND
 
 
 def test_ipv6_asks_the_solicited_node_group():

@@ -13,12 +13,13 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrRouting
 from scapy.utils import checksum
 
-from flowtable.clock import SECOND
+from flowtable.clock import SECOND, Alarm
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4, IPV6, Packet
 from flowtable.packet.parse import dissect_ipv4, dissect_ipv6
 from flowtable.router import fragment
 from flowtable.router.ident import Identifiers
+from flowtable.router.reassembly import Reassembly4
 from flowtable.ruleset.verdict import Verdict
 from tests.router.bench import SHARED, START, Bench, merged
 
@@ -202,6 +203,16 @@ def test_fragments_time_out_and_all_are_reported():
     assert local.dst.local
 
 
+def test_the_box_is_told_when_time_is_up():
+    alarm = Alarm()
+    bench = Bench(ipfrag_time=30)
+    reassembly = Reassembly4(
+        bench.topology, bench.peers, discard=bench._discard, time_exceeded=bench._expired, alarm=alarm
+    )
+    assert reassembly.gather(piece(bench, 0, 800)) == STOLEN
+    assert alarm.due == START + 30 * SECOND
+
+
 def test_memory_is_limited():
     bench = Bench(ipfrag_high_thresh=2048)
     verdicts = gather(bench, *(piece(bench, 0, 800, id=n) for n in range(5)))
@@ -335,16 +346,34 @@ def test_an_ipv6_first_fragment_without_its_transport_header_goes_on_alone():
     bench = Bench()
     for protocol, needed in ((6, 20), (17, 8), (58, 8)):
         short = piece6(bench, 0, needed - 4, nh=protocol)
-        enough = piece6(bench, 0, 24, nh=protocol, ident=protocol)
+        enough = piece6(bench, 0, (needed + 7) & ~7, nh=protocol, ident=protocol)
         assert gather6(bench, short, enough) == [ACCEPT, STOLEN]
     assert len(bench.reassembly6) == 3
 
 
-def test_ipv6_fragments_on_a_link_are_kept_apart_by_link():
+@pytest.mark.parametrize("dst", ["ff02::1", "ff05::2", "fe80::1:1", "febf::1"])
+def test_ipv6_fragments_on_a_link_are_kept_apart_by_link(dst):
     bench = Bench()
-    one, other = (piece6(bench, n, 8, dst="ff02::1", more=not n) for n in (0, 8))
+    one, other = piece6(bench, 0, 8, dst=dst), piece6(bench, 8, 8, dst=dst, more=False)
     other.iif = bench.b0
     assert gather6(bench, one, other) == [STOLEN] * 2
+
+
+@pytest.mark.parametrize("dst", ["2001:db8:2::2", "fec0::1"])
+def test_other_ipv6_fragments_come_by_any_way(dst):
+    bench = Bench()
+    one, other = piece6(bench, 0, 8, dst=dst), piece6(bench, 8, 8, dst=dst, more=False)
+    other.iif = bench.b0
+    assert gather6(bench, one, other) == [STOLEN, ACCEPT]
+
+
+def test_congestion_experienced_by_one_ipv6_fragment_is_experienced_by_the_packet():
+    bench = Bench()
+    pieces = [piece6(bench, 0, 8, tc=0xB2), piece6(bench, 8, 8, tc=0xB3, more=False)]
+    assert gather6(bench, *pieces) == [STOLEN, ACCEPT]
+    assert IPv6(bytes(pieces[1].data)).tc == 0xB3
+    pieces = [piece6(bench, 0, 8, tc=0), piece6(bench, 8, 8, tc=3, more=False)]
+    assert gather6(bench, *pieces) == [STOLEN, DROP]
 
 
 def test_ipv6_fragments_time_out():

@@ -51,6 +51,7 @@ def test_nine_redirects_further_and_further_apart_then_silence():
         if bench.redirects.ipv4(packet, packet.dst, bench.now):
             times.append(bench.now - start)
         bench.now += 10 * MILLISECOND
+    assert (LOAD, NUMBER, SILENCE) == (20 * MILLISECOND, 9, 20_480 * MILLISECOND)
     # 20 ms, doubled with each: the first gap is 40 ms.
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert gaps == [(LOAD << n) + 10 * MILLISECOND for n in range(1, NUMBER)]
@@ -65,6 +66,7 @@ def test_others_are_redirected_on_their_own_account():
     bench = Bench()
     assert redirect(bench)
     assert not redirect(bench)
+    assert not redirect(bench, "10.1.0.44")
     assert redirect(bench, src="10.1.0.3")
 
 
@@ -89,6 +91,10 @@ def test_ipv6_on_the_link_with_an_unknown_neighbour():
     (answer,) = bench.answers()
     assert (answer[ICMPv6ND_Redirect].tgt, answer[ICMPv6ND_Redirect].dst) == ("2001:db8:1::44",) * 2
     assert ICMPv6NDOptDstLLAddr not in answer
+    assert len(answer.original) == 1280
+    bench.topology.neighbours.set(bench.a0, address("2001:db8:1::45"), C_MAC, NeighbourState.STALE)
+    assert redirect6(bench, "2001:db8:1::45", data=DATA[:1400])
+    (answer,) = bench.answers()
     assert len(answer.original) == 1280
 
 

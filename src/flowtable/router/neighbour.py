@@ -367,10 +367,7 @@ class Resolver:
                     self._set(resolution, _STALE, now)
                 return
             case NeighbourState.DELAY:
-                if reachable is not None and now <= resolution.confirmed + resolution.delay_time:
-                    self._set(resolution, _REACHABLE, now)
-                    self._arm(resolution, resolution.confirmed + reachable)
-                    return
+                # Nothing but an answer confirms a neighbour here: there is no local TCP.
                 self._set(resolution, _PROBE, now)
                 resolution.probes = 0
             case NeighbourState.PROBE | NeighbourState.INCOMPLETE:
