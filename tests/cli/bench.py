@@ -62,15 +62,25 @@ class Talk:
         self.packets: list[Packet] = []
         self._now = START
 
+    @property
+    def there(self) -> ScapyPacket:
+        """Headers of a packet from the client."""
+        return Ether(src=CLIENT_MAC, dst=LAN_MAC) / IP(src=CLIENT, dst=SERVER)
+
+    @property
+    def home(self) -> ScapyPacket:
+        """Headers of a packet from the server, to the address the client is masqueraded with."""
+        return Ether(src=SERVER_MAC, dst=WAN_MAC) / IP(src=SERVER, dst=WAN)
+
     def out(self, packet: ScapyPacket) -> None:
         """A packet from the client."""
-        self.put("lan0", Ether(src=CLIENT_MAC, dst=LAN_MAC) / IP(src=CLIENT, dst=SERVER) / packet)
+        self.put("lan0", self.there / packet)
 
     def back(self, packet: ScapyPacket) -> None:
-        """A packet from the server, to the address the client is masqueraded with."""
-        self.put("wan0", Ether(src=SERVER_MAC, dst=WAN_MAC) / IP(src=SERVER, dst=WAN) / packet)
+        """A packet from the server."""
+        self.put("wan0", self.home / packet)
 
-    def put(self, interface: str, frame: ScapyPacket, direction: Direction = Direction.IN) -> None:
+    def put(self, interface: str, frame: ScapyPacket | bytes, direction: Direction = Direction.IN) -> None:
         """A frame on a device of the box."""
         self.packets.append((interface, bytes(frame), self._now, direction))
         self._now += MILLISECOND
@@ -99,9 +109,11 @@ def tcp(talk: Talk, segments: int, *, close: bool = False) -> None:
 
 def udp(talk: Talk, datagrams: int) -> None:
     """Datagrams of 20 bytes, each answered."""
+    there, back = talk.there / UDP(sport=5000, dport=53), talk.home / UDP(sport=53, dport=5000)
+    frames = (("lan0", bytes(there / (b"x" * 20))), ("wan0", bytes(back / (b"x" * 20))))
     for _ in range(datagrams):
-        talk.out(UDP(sport=5000, dport=53) / (b"x" * 20))
-        talk.back(UDP(sport=53, dport=5000) / (b"x" * 20))
+        for interface, frame in frames:
+            talk.put(interface, frame)
 
 
 class Desk:

@@ -28,6 +28,8 @@ from flowtable.ruleset import print_ruleset
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from flowtable.flows.entry import FlowEntry
+    from flowtable.flows.teardown import Teardown
     from flowtable.topology.topology import Topology
 
 _SOURCE = click.Path(exists=True, dir_okay=False, allow_dash=True)
@@ -72,7 +74,7 @@ def _device_files(ctx: click.Context, param: click.Parameter, values: tuple[str,
 @click.option(
     "--settle",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, max=1e9),
+    type=click.FloatRange(0, 10**9),
     default=0.0,
     help="Let that much time pass after the last packet.",
 )
@@ -112,6 +114,10 @@ def run(
     _check_devices(named, topology)
     past: list[str] = []
     tally = Tally()
+
+    def remember(entry: FlowEntry, reason: Teardown, now: int) -> None:
+        past.append(ended_line(entry, reason, now, topology))
+
     with ExitStack() as stack:
         opened = Inputs.open(captures, stack)
         streams = {option: open_output(path, stack) for option, path in texts.items() if path}
@@ -120,7 +126,7 @@ def run(
             rules,
             profile=PROFILES[profile],
             transmit=open_transmitter(out, topology, stack),
-            flow_ended=(lambda *what: past.append(ended_line(*what, topology))) if ended else None,
+            flow_ended=remember if ended else None,
         )
         with_bar = sys.stderr.isatty() and not quiet
         records = stack.enter_context(closing(watched(opened) if with_bar else opened.records()))
