@@ -12,7 +12,7 @@ from flowtable.clock import SECOND
 from flowtable.conntrack.listing import conntrack_line, live
 from flowtable.profile import PROFILES
 from flowtable.router import Box
-from flowtable.ruleset import parse
+from flowtable.ruleset import parse, print_ruleset
 from flowtable.topology.boxfile import load
 
 LAN_MAC = "02:00:00:00:01:01"
@@ -113,6 +113,10 @@ class Lab:
         """The lines of ``conntrack -L``."""
         self.box.flowtables.synchronise_all()
         return [conntrack_line(connection, self.now) for connection in live(self.box.conntrack, self.now)]
+
+    def listing(self) -> str:
+        """What ``nft list ruleset`` prints."""
+        return print_ruleset(self.program)
 
     def entries(self) -> int:
         """Live flow entries in all flowtables."""

@@ -17,7 +17,7 @@ from flowtable.flows.teardown import Teardown
 from flowtable.packet.drop import Drop
 from flowtable.packet.miss import Miss
 from flowtable.packet.packet import IPV4
-from flowtable.ruleset import RulesetError, print_ruleset
+from flowtable.ruleset import RulesetError
 from flowtable.topology.boxfile import BoxError
 from flowtable.topology.route import Route
 from tests.lab import (
@@ -293,7 +293,7 @@ def test_vector_13_counter_behind_flow_add_counts_flows():
         for _ in range(4):
             lab.client(udp(sport=port))
     assert lab.statistics.offloaded == 5
-    assert "flow add @f counter packets 5 bytes 190 accept" in print_ruleset(lab.program)
+    assert "flow add @f counter packets 5 bytes 190 accept" in lab.listing()
 
 
 NOTRACK = """

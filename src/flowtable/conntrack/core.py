@@ -21,6 +21,8 @@ from flowtable.packet.drop import Drop
 from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP, CtInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flowtable.conntrack.tracker import Tracker
     from flowtable.conntrack.tuple import Key, Tuple
     from flowtable.packet.packet import Packet
@@ -37,6 +39,7 @@ _NEW: Final = int(CtInfo.NEW)
 _UNTRACKED: Final = int(CtInfo.UNTRACKED)
 
 _CONFIRMED: Final = Status.CONFIRMED
+_OFFLOAD: Final = Status.OFFLOAD
 _FIXED_TIMEOUT: Final = Status.FIXED_TIMEOUT
 _SEEN_REPLY: Final = Status.SEEN_REPLY
 
@@ -59,12 +62,15 @@ class Conntrack(Table):
     Attributes:
         settings: what the sysctls say; follow changes of those with ``configure``.
         random: where numbers come from that are random in Linux.
+        on_offloaded: called with an offloaded connection before a packet of it is tracked, so that
+            whoever forwards the others can tell first what it saw.
     """
 
     def __init__(self, sysctls: Sysctls, seed: int = 0) -> None:
         super().__init__()
         self.settings = Settings.of(sysctls)
         self.random = Generator(seed)
+        self.on_offloaded: Callable[[Connection], None] | None = None
 
     def configure(self, sysctls: Sysctls) -> None:
         """Take over changed sysctls; connections notice with their next packet."""
@@ -135,6 +141,8 @@ class Conntrack(Table):
                 direction = ORIGINAL
             else:
                 connection, direction = entry
+                if connection.status & _OFFLOAD and self.on_offloaded is not None:
+                    self.on_offloaded(connection)
             verdict = track(self, connection, packet, direction, hook)
             if verdict > 0:
                 break

@@ -69,6 +69,7 @@ class Flowtables:
         self._flowtables: dict[tuple[Family, str, str], Flowtable] = {}
         self._watch = Watch(topology, self._ledger, profile, lambda: self.now)
         conntrack.subscribe(self._destroyed)
+        conntrack.on_offloaded = self.synchronise
 
     def __iter__(self) -> Iterator[Flowtable]:
         return iter(list(self._flowtables.values()))
