@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
@@ -149,7 +150,7 @@ class Tcp:
     seq: int = 1000
     ack: int = 5000
 
-    def out(self, flags: str, payload: bytes = b"", **fields: object) -> list[Sent]:
+    def out(self, flags: str, payload: bytes = b"", **fields: Any) -> list[Sent]:
         """A segment from the client."""
         segment = TCP(
             sport=self.sport,
@@ -163,7 +164,7 @@ class Tcp:
         self.seq += len(payload) + ("S" in flags) + ("F" in flags)
         return sent
 
-    def back(self, flags: str, payload: bytes = b"", **fields: object) -> list[Sent]:
+    def back(self, flags: str, payload: bytes = b"", **fields: Any) -> list[Sent]:
         """A segment from the server."""
         segment = TCP(
             sport=self.dport,
