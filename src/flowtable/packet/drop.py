@@ -35,7 +35,7 @@ class Drop(Enum):
     EGRESS = "an egress chain said drop"
     CONNTRACK_FULL = "connection table full"
     CONNTRACK_CLASH = "lost a race for its connection"
-    NAT = "no free port or address to translate to"
+    NAT = "cannot be translated (no free port, or a redirect about a translated connection)"
     FRAGMENT_TIMEOUT = "reassembly timed out"
     FRAGMENT_INVALID = "overlapping, oversized or malformed fragment"
     FRAGMENT_DUPLICATE = "fragment that was there already"
