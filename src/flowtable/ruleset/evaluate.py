@@ -104,7 +104,9 @@ class Program:
         }
         self._device_chains: dict[tuple[str, int], list[BaseChain]] = {}
         # Of equal priority the latest registered runs first: nf_hook_entries_grow.
-        for chain in sorted(chains[::-1], key=lambda chain: chain.priority):
+        ordered = list(reversed(chains))
+        ordered.sort(key=lambda chain: chain.priority)
+        for chain in ordered:
             if chain.devices:
                 for device in chain.devices:
                     self._device_chains.setdefault((device, chain.hook), []).append(chain)

@@ -47,12 +47,13 @@ MAX_DEPTH: Final = 64
 
 _SEPARATORS: Final = (Kind.NEWLINE, Kind.SEMICOLON)
 _TEXTS: Final = (Kind.STRING, Kind.QUOTED, Kind.WILDCARD)
-_PRECEDENCE: Final[tuple[tuple[Kind, ...], ...]] = (
-    (Kind.OR,),
-    (Kind.XOR,),
-    (Kind.AND,),
-    (Kind.SHIFT_LEFT, Kind.SHIFT_RIGHT),
-)
+_PRECEDENCE: Final = {
+    Kind.OR: 0,
+    Kind.XOR: 1,
+    Kind.AND: 2,
+    Kind.SHIFT_LEFT: 3,
+    Kind.SHIFT_RIGHT: 3,
+}
 """Loosest first."""
 _VERDICTS: Final = frozenset(("accept", "drop", "continue", "return", "jump", "goto"))
 _CRLF_HINT: Final = "the line ends with a carriage return; save the file with Unix line ends"
@@ -331,7 +332,7 @@ class Parser:
                 behind an operator.
         """
         right = self._primary if statement else self._right_primary
-        term = self._concatenation(lambda: self._binary(self._primary, 0, right))
+        term = self._concatenation(lambda: self._binary(self._primary, right))
         if self.at_word("map"):
             self.advance()
             mapping = self.mapping(verdicts=False)
@@ -353,7 +354,7 @@ class Parser:
             case Kind.DOLLAR:
                 return self.variable()
             case Kind.PAREN_OPEN:
-                return self._parenthesis(lambda: self._binary(self._primary, 0))
+                return self._parenthesis(self._primary)
             case Kind.AT:
                 raise self.unsupported("raw payload expressions are", token.span)
             case _:
@@ -366,22 +367,23 @@ class Parser:
     def _parenthesis(self, read: Callable[[], Term]) -> Term:
         start = self.advance().span
         self.enter()
-        term = read()
+        term = self._binary(read, read)
         self.expect(Kind.PAREN_CLOSE, "')'")
         self.leave()
         if isinstance(term, BinaryTerm):
             return BinaryTerm(term.operator, term.left, term.right, self.since(start))
         return term
 
-    def _binary(self, read: Callable[[], Term], level: int, right: Callable[[], Term] | None = None) -> Term:
-        if level == len(_PRECEDENCE):
-            return read()
-        left = self._binary(read, level + 1, right)
-        while self.token.kind in _PRECEDENCE[level]:
+    def _binary(self, read: Callable[[], Term], right: Callable[[], Term], loosest: int = 0) -> Term:
+        """Read operands joined by bit operators, by precedence climbing."""
+        left = read()
+        while True:
+            level = _PRECEDENCE.get(self.token.kind, -1)
+            if level < loosest:
+                return left
             operator = self.advance().kind
-            operand = self._binary(right or read, level + 1)
+            operand = self._binary(right, right, level + 1)
             left = BinaryTerm(operator, left, operand, self.since(left.span))
-        return left
 
     def _concatenation(self, read: Callable[[], Term]) -> Term:
         first = read()
@@ -420,13 +422,13 @@ class Parser:
         return FlagsTerm(term, ListTerm(tuple(masks), self.since(mask.span)), self.since(first.span))
 
     def _value(self) -> Term:
-        low = self._binary(self._right_primary, 0)
+        low = self._binary(self._right_primary, self._right_primary)
         if self.at(Kind.SLASH) and self.following.kind is Kind.NUMBER:
             self.advance()
             length = self.number()
             return PrefixTerm(low, length, self.since(low.span))
         if self.accept(Kind.DASH):
-            high = self._binary(self._right_primary, 0)
+            high = self._binary(self._right_primary, self._right_primary)
             return RangeTerm(low, high, self.since(low.span))
         return low
 
@@ -446,7 +448,7 @@ class Parser:
             case Kind.DOLLAR:
                 return self.variable()
             case Kind.PAREN_OPEN:
-                return self._parenthesis(lambda: self._binary(self._right_primary, 0))
+                return self._parenthesis(self._right_primary)
             case _:
                 raise self.unexpected()
 

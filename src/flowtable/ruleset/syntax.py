@@ -6,8 +6,7 @@ side of the match has given the type.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from flowtable.ruleset.lexer import Kind
 
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.types.base import DataType
 
 
-@dataclass(slots=True, frozen=True)
-class Word:
+class Word(NamedTuple):
     """A name, number, address or quoted text.
 
     Attributes:
@@ -32,8 +30,7 @@ class Word:
     kind: Kind = Kind.STRING
 
 
-@dataclass(slots=True, frozen=True)
-class Literal:
+class Literal(NamedTuple):
     """A keyword that has a type of its own, such as ``tcp``."""
 
     datatype: DataType
@@ -41,8 +38,7 @@ class Literal:
     span: Span
 
 
-@dataclass(slots=True, frozen=True)
-class PrefixTerm:
+class PrefixTerm(NamedTuple):
     """``10.0.0.0/8``."""
 
     base: Term
@@ -50,8 +46,7 @@ class PrefixTerm:
     span: Span
 
 
-@dataclass(slots=True, frozen=True)
-class RangeTerm:
+class RangeTerm(NamedTuple):
     """``1-5``."""
 
     low: Term
@@ -59,16 +54,14 @@ class RangeTerm:
     span: Span
 
 
-@dataclass(slots=True, frozen=True)
-class ListTerm:
+class ListTerm(NamedTuple):
     """``established,related``."""
 
     items: tuple[Term, ...]
     span: Span
 
 
-@dataclass(slots=True, frozen=True)
-class FlagsTerm:
+class FlagsTerm(NamedTuple):
     """``syn / syn,ack``: flags and the mask that they are compared under."""
 
     flags: Term
@@ -76,8 +69,7 @@ class FlagsTerm:
     span: Span
 
 
-@dataclass(slots=True, frozen=True)
-class BinaryTerm:
+class BinaryTerm(NamedTuple):
     """Two terms joined by ``&``, ``|``, ``^``, ``<<`` or ``>>``."""
 
     operator: Kind
@@ -86,16 +78,14 @@ class BinaryTerm:
     span: Span
 
 
-@dataclass(slots=True, frozen=True)
-class ConcatTerm:
+class ConcatTerm(NamedTuple):
     """``ip saddr . tcp dport``."""
 
     parts: tuple[Term, ...]
     span: Span
 
 
-@dataclass(slots=True, frozen=True)
-class VerdictTerm:
+class VerdictTerm(NamedTuple):
     """A verdict as the value of a map element.
 
     Attributes:
@@ -111,8 +101,7 @@ class VerdictTerm:
     chain_span: Span | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class ElementTerm:
+class ElementTerm(NamedTuple):
     """One element of a set or map.
 
     Attributes:
@@ -128,24 +117,21 @@ class ElementTerm:
     comment: str | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class SetTerm:
+class SetTerm(NamedTuple):
     """``{ 22, 80 }`` or ``{ 22 : accept }``."""
 
     elements: tuple[ElementTerm, ...]
     span: Span
 
 
-@dataclass(slots=True, frozen=True)
-class ReferenceTerm:
+class ReferenceTerm(NamedTuple):
     """``@name``."""
 
     name: str
     span: Span
 
 
-@dataclass(slots=True, frozen=True)
-class MapTerm:
+class MapTerm(NamedTuple):
     """``tcp dport map { 80 : 8080 }``."""
 
     key: Term

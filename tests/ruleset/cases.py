@@ -1,0 +1,19 @@
+"""Files of cases: a ruleset, what nft makes of it, the next ruleset ..."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Case(NamedTuple):
+    text: str
+    expected: str
+
+
+def read_cases(text: str) -> list[Case]:
+    return [Case(*case.split("----\n", 1)) for case in text.split("====\n")]
+
+
+def write_cases(cases: Iterable[Case]) -> str:
+    return "====\n".join(f"{case.text}----\n{case.expected}" for case in cases)
