@@ -9,6 +9,7 @@ timestamp reply and the checksums over these.
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from flowtable.clock import SECOND
 from flowtable.router import Box
 from flowtable.ruleset import parse
 from flowtable.topology.boxfile import load
+from tests.router.kernel.rulesets import RULESETS, phase
 
 RECORDED: list[dict[str, Any]] = json.loads(
     Path(__file__).with_name("kernel").joinpath("answers.json").read_text()
@@ -60,15 +62,6 @@ sysctls:
   net.ipv4.ipfrag_time: 2
   net.netfilter.nf_conntrack_frag6_timeout: 2
 """
-TRACKING = """
-table inet t {
-    chain f {
-        type filter hook forward priority 0
-        ct state established accept
-    }
-}
-"""
-
 Answer = tuple[str, bytes, float]
 
 
@@ -96,9 +89,10 @@ def replay(ruleset: str, cases: list[dict[str, Any]]) -> dict[str, list[Answer]]
 
 @pytest.fixture(scope="module")
 def answered() -> dict[str, list[Answer]]:
-    tracked = [case["case"].startswith("tracked") for case in RECORDED]
-    first = tracked.index(True)
-    return replay("", RECORDED[:first]) | replay(TRACKING, RECORDED[first:])
+    answers: dict[str, list[Answer]] = {}
+    for word, cases in groupby(RECORDED, lambda case: phase(case["case"])):
+        answers |= replay(RULESETS[word], list(cases))
+    return answers
 
 
 def masked(frame: bytes) -> bytes:
@@ -130,6 +124,5 @@ def test_answers(case, answered):
 
 def test_the_same_frames_get_the_same_bytes(answered):
     """Nothing is drawn at random."""
-    first = [case for case in RECORDED if not case["case"].startswith("tracked")]
-    again = replay("", first)
+    again = replay("", [case for case in RECORDED if not phase(case["case"])])
     assert again == {name: answered[name] for name in again}

@@ -339,7 +339,7 @@ CASES: dict[str, list[tuple[str, bytes]]] = {
         ),
         a(ip6("2001:db8:2::78") / UDP(sport=1111, dport=2222) / b"def"),
     ],
-    # Reassembly, with connections tracked: last, since the recorder turns it on for these.
+    # Reassembly, with connections tracked.
     "tracked: fragments pass": [
         a(p) for p in pieces(built(ip(B4) / UDP(sport=1111, dport=2222) / DATA), 1000, 800)
     ],
@@ -407,5 +407,50 @@ CASES: dict[str, list[tuple[str, bytes]]] = {
     "tracked: fragment6 of no multiple of 8": [
         a(ip6(B6) / IPv6ExtHdrFragment(nh=17, offset=0, m=1, id=3) / DATA[:101])
     ],
+    # Rules that reject.
+    "rejected: in prerouting": [a(ip(B4) / UDP(sport=1111, dport=7001) / b"abc")],
+    "rejected: in prerouting, for the router": [a(ip(R4B) / UDP(sport=1111, dport=7001) / b"abc")],
+    "rejected: reset in prerouting": [a(ip(B4) / TCP(sport=1111, dport=7001, flags="S", seq=9))],
+    "rejected: forwarded udp": [a(ip(B4, tos=0x10) / UDP(sport=1111, dport=7002) / DATA[:700])],
+    "rejected: forwarded tcp": [a(ip(B4) / TCP(sport=1111, dport=7003, flags="S", seq=9))],
+    "rejected: reset of a syn": [a(ip(B4, tos=0x10, ttl=3) / TCP(sport=1111, dport=7002, flags="S", seq=9))],
+    "rejected: reset of an ack": [a(ip(B4) / TCP(sport=1112, dport=7002, flags="A", ack=9) / b"abc")],
+    "rejected: a reset": [a(ip(B4) / TCP(sport=1113, dport=7002, flags="R", seq=9))],
+    "rejected: udp with a wrong checksum": [a(ip(B4) / UDP(sport=1111, dport=7002, chksum=5) / b"abc")],
+    "rejected: tcp with a wrong checksum": [a(ip(B4) / TCP(sport=1111, dport=7002, chksum=5))],
+    "rejected: unknown protocol": [a(ip(B4, proto=253) / DATA[:64])],
+    "rejected: unknown protocol that sums up": [a(ip(B4, proto=253) / b"\xff\xff")],
+    "rejected: udp to the router": [a(ip(R4A) / UDP(sport=1111, dport=7004) / b"abc")],
+    "rejected: reset by the router": [a(ip(R4A) / TCP(sport=1111, dport=7004, flags="S", seq=9))],
+    "rejected: echo": [a(ip(R4A) / ICMP(id=5, seq=6) / b"abc")],
+    "rejected: echo to the broadcast": [group(ip("10.1.0.255") / ICMP(id=5, seq=6) / b"abc")],
+    "rejected: in prerouting 6": [a(ip6(B6) / UDP(sport=1111, dport=7001) / b"abc")],
+    "rejected: reset in prerouting 6": [a(ip6(B6) / TCP(sport=1111, dport=7001, flags="S", seq=9))],
+    "rejected: forwarded udp6": [a(ip6(B6, tc=0x10) / UDP(sport=1111, dport=7002) / DATA[:1300])],
+    "rejected: forwarded tcp6": [a(ip6(B6) / TCP(sport=1111, dport=7003, flags="S", seq=9))],
+    "rejected: reset of a syn 6": [a(ip6(B6, tc=0x10) / TCP(sport=1111, dport=7002, flags="S", seq=9))],
+    "rejected: reset of an ack 6": [a(ip6(B6) / TCP(sport=1112, dport=7002, flags="A", ack=9) / b"abc")],
+    "rejected: udp6 with a wrong checksum": [a(ip6(B6) / UDP(sport=1111, dport=7002, chksum=5) / b"abc")],
+    "rejected: unknown protocol 6": [a(ip6(B6, nh=253) / DATA[:64])],
+    "rejected: udp6 to the router": [a(ip6(R6A) / UDP(sport=1111, dport=7004) / b"abc")],
+    "rejected: reset by the router 6": [a(ip6(R6A) / TCP(sport=1111, dport=7004, flags="S", seq=9))],
+    "rejected: echo6": [a(ip6(R6A) / ICMPv6EchoRequest(id=5, seq=6, data=b"abc"))],
+    "rejected: echo6 to all nodes": [
+        group(ip6("ff02::1", hlim=1) / ICMPv6EchoRequest(id=5, seq=6, data=b"x"), "33:33:00:00:00:01")
+    ],
+    # Errors about translated packets show what their sender has sent.
+    "translated: ttl runs out": [a(ip(R4A, ttl=1) / UDP(sport=1111, dport=5353) / b"abc")],
+    "translated: forwarded": [a(ip(R4A) / UDP(sport=1112, dport=5353) / b"abc")],
+    "translated: cut": [a(p) for p in pieces(built(ip(R4A) / UDP(sport=1113, dport=5353) / DATA), 1480)],
+    "translated: too big": [a(ip(R4A, flags="DF") / UDP(sport=1114, dport=5353) / DATA[:1460])],
+    "translated: to an unreachable route": [a(ip(R4A) / UDP(sport=1115, dport=5354) / b"abc")],
+    "translated: rejected": [a(ip(B4) / UDP(sport=1116, dport=7002) / b"abc")],
+    "translated: reset": [a(ip(B4) / TCP(sport=1117, dport=7002, flags="S", seq=9))],
+    "translated: nobody answers": [a(ip("10.2.0.79") / UDP(sport=1118, dport=2222) / b"abc")],
+    "translated: hop limit runs out": [a(ip6(R6A, hlim=1) / UDP(sport=1111, dport=5353) / b"abc")],
+    "translated: forwarded 6": [a(ip6(R6A) / UDP(sport=1112, dport=5353) / b"abc")],
+    "translated: too big 6": [a(ip6(R6A) / UDP(sport=1114, dport=5353) / DATA[:1440])],
+    "translated: rejected 6": [a(ip6(B6) / UDP(sport=1116, dport=7002) / b"abc")],
+    "translated: nobody answers 6": [a(ip6("2001:db8:2::79") / UDP(sport=1118, dport=2222) / b"abc")],
 }
 """Frames by the name of what they show."""

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.router.kernel.cases import CASES
+from tests.router.kernel.rulesets import RULESETS, phase
 
 ANSWERS = Path(__file__).with_name("answers.json")
 
@@ -70,14 +71,6 @@ net.ipv4.icmp_msgs_per_sec=10000
 net.ipv6.icmp.ratelimit=0
 net.ipv4.ipfrag_time=2
 net.netfilter.nf_conntrack_frag6_timeout=2
-"""
-TRACKING = """
-table inet t {
-    chain f {
-        type filter hook forward priority 0
-        ct state established accept
-    }
-}
 """
 
 
@@ -133,11 +126,13 @@ def record() -> None:
         listener = _packet_socket("ftR")
         answers = []
         begin = time.monotonic()
-        tracked = False
+        rules = ""
         for name, frames in CASES.items():
-            if name.startswith("tracked") and not tracked:
-                _run("ip", "netns", "exec", "ftR", "nft", "-f", "-", text=TRACKING)
-                tracked = True
+            if phase(name) != rules:
+                rules = phase(name)
+                # What the phase before has left half done is over by then.
+                time.sleep(3)
+                _run("ip", "netns", "exec", "ftR", "nft", "-f", "-", text="flush ruleset\n" + RULESETS[rules])
             slow = "answers" in name or "alone" in name
             time.sleep(1.1 if "route" in name or "redirect" in name else 0)
             _listen(listener, begin, 0.05)
