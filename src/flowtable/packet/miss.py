@@ -123,8 +123,3 @@ class Miss(Enum):
         "classic path, unchanged, which resolves it; the flow stays",
         "net/netfilter/nf_flow_table_ip.c:nf_flow_offload_ip_hook",
     )
-    DEVICE_GONE = (
-        "device of the way out is gone or down",
-        "classic path, unchanged; the flow is torn down",
-        "net/netfilter/nf_flow_table_ip.c:nf_flow_queue_xmit",
-    )

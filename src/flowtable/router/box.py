@@ -30,6 +30,7 @@ from flowtable.router.statistics import Statistics
 from flowtable.ruleset.evaluate import compile_ruleset
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
+from flowtable.topology.event import LinkChanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.environment import LogEntry
     from flowtable.ruleset.model import Ruleset
     from flowtable.topology.device import Device
+    from flowtable.topology.event import Event
     from flowtable.topology.neighbour import Neighbour
     from flowtable.topology.topology import Topology
 
@@ -176,6 +178,7 @@ class Box:
             for device in devices
             if (chains := self.program.device_chains(device.name, Hook.EGRESS))
         }
+        topology.subscribe(self._changed)
         self._timed: tuple[Timed, ...] = (
             self.flowtables,
             self.neighbours,
@@ -236,6 +239,13 @@ class Box:
     def loop_back(self, packet: Packet) -> None:
         """A packet of the box to itself."""
         prerouting.looped(self, packet)
+
+    def _changed(self, event: Event) -> None:
+        match event:
+            case LinkChanged(device) if event.removed or not device.up:
+                self.neighbours.flush(device, self.now)
+            case _:
+                pass
 
     def _output(self, packet: Packet, now: int) -> None:
         output.send(self, packet)
