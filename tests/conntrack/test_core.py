@@ -325,6 +325,18 @@ class TestFullTable:
         assert self.ports(lab) == [*range(50), *range(56, 100)]
         assert state(lab.forward(udp(CLIENT, SERVER, 1))) == "new"
 
+    def test_not_offloaded_ones(self):
+        lab = Lab(translating=False)
+        lab.topology.sysctls.nf_conntrack_max = 100
+        lab.conntrack.configure(lab.topology.sysctls)
+        for port in range(100):
+            lab.forward(tcp(CLIENT, SERVER, port, flags="A", seq=1, ack=1))
+        for connection in lab.conntrack:
+            connection.status |= Status.OFFLOAD
+        assert lab.forward(udp(CLIENT, SERVER, 1)) is None
+        lab.conntrack.expire(lab.now)
+        assert len(lab.conntrack) == 100
+
     def test_no_limit(self):
         lab = Lab(translating=False)
         lab.topology.sysctls.nf_conntrack_max = 0

@@ -7,9 +7,11 @@ import pytest
 from flowtable.clock import SECOND
 from flowtable.conntrack.connection import Status, TcpState
 from flowtable.conntrack.listing import conntrack_line
+from flowtable.conntrack.nat_mangle import SOURCE, manipulate
 from flowtable.conntrack.removal import Removal
+from flowtable.conntrack.tuple import Tuple
 from flowtable.packet.drop import Drop
-from flowtable.packet.packet import CtInfo, Packet
+from flowtable.packet.packet import IPV4, CtInfo, Packet
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.nat import NatKind, NatRange
 from flowtable.topology.device import Address
@@ -290,6 +292,65 @@ def test_pptp_call_identifier_names_the_receiver(lab):
 def test_gre_that_cannot_be_read_is_dropped(lab, header, passes):
     lab.rule(Hook.PREROUTING, NatKind.DNAT, to("10.0.2.50"))
     assert (lab.forward(gre(CLIENT, SERVER, header, b"")) is not None) == passes
+
+
+def test_gre_that_is_cut_off_later_is_dropped_as_well(lab):
+    lab.rule(Hook.PREROUTING, NatKind.DNAT, to("10.0.2.50"))
+    assert lab.forward(gre(CLIENT, SERVER)) is not None
+    assert lab.forward(gre("10.0.2.50", CLIENT), back=True) is not None
+    p = packet(gre(CLIENT, SERVER, b"\0\0\x08\0", b""), lab.now)
+    p.iif = lab.eth0
+    assert not lab.stations(p, Hook.PREROUTING, lab.conntrack.incoming)
+    assert p.drop is Drop.NAT
+
+
+class TestUnusualHeaders:
+    """Of established connections, whose packets are rewritten in one go where they are plain."""
+
+    @pytest.fixture
+    def lab(self) -> Lab:
+        lab = Lab()
+        lab.rule(Hook.PREROUTING, NatKind.DNAT, to("10.0.2.50", low=8080))
+        lab.rule(Hook.POSTROUTING, NatKind.MASQUERADE)
+        lab.forward(udp(CLIENT, SERVER))
+        lab.forward(udp("10.0.2.50", ROUTER, 8080, 5000), back=True)
+        return lab
+
+    def test_options(self, lab):
+        plain = udp(CLIENT, SERVER)
+        p = lab.forward(ip(CLIENT, SERVER, 17, plain[20:], options=b"\x94\4\0\0"))
+        assert ends(p) == (ROUTER, 5000, "10.0.2.50", 8080)
+        assert state(p) == "established"
+
+    def test_destination_that_a_rule_has_changed(self, lab):
+        p = packet(udp(CLIENT, SERVER), lab.now)
+        p.iif = lab.eth0
+        lab.conntrack.incoming(p, Hook.PREROUTING)
+        p.data[:] = udp(CLIENT, "10.9.9.9", 5000, 99)
+        assert lab.nat.hook(p, Hook.PREROUTING, ()) == 1
+        assert ends(p) == (CLIENT, 5000, "10.0.2.50", 8080)
+
+
+@pytest.mark.parametrize(
+    ("l4proto", "size", "changed"),
+    [
+        (6, 7, False),
+        (6, 8, True),
+        (17, 7, False),
+        (1, 7, False),
+        (1, 8, True),
+        (58, 7, False),
+        (47, 7, False),
+        (99, 0, True),
+    ],
+)
+def test_transport_headers_that_break_off(l4proto, size, changed):
+    """What cannot be translated is not changed at all."""
+    raw = ip(CLIENT, SERVER, l4proto, bytes(size))
+    data = bytearray(raw)
+    target = Tuple(IPV4, l4proto, addr(ROUTER), addr(SERVER), 7, 8)
+    assert manipulate(data, 0, 20, target, SOURCE) == changed
+    assert (bytes(data) != raw) == changed
 
 
 class TestNullBinding:

@@ -163,6 +163,14 @@ def test_too_short_to_translate(lab, shorter):
     assert p.drop is Drop.NAT
 
 
+def test_later_fragments_are_not_translated(lab):
+    out = bytearray(raw(lab.forward(udp(CLIENT, SERVER))))
+    out[6:8] = b"\0\1"
+    p = packet(unreachable("10.0.2.77", ROUTER, bytes(out)), lab.now)
+    p.ct, p.ctinfo = lab.only(), 4
+    assert lab.nat.hook(p, Hook.PREROUTING, ()) == 0
+
+
 def test_of_the_box_itself(lab):
     """What the router says of a packet it has translated already, in the client's terms."""
     out = raw(lab.forward(udp(CLIENT, SERVER)))

@@ -210,6 +210,22 @@ def test_error_quoting_a_later_fragment(lab):
     assert state(lab.forward(unreachable("10.0.2.77", CLIENT, bytes(sent)), back=True)) == "invalid"
 
 
+@pytest.mark.parametrize(
+    ("first", "extension", "expected"),
+    [
+        (60, b"\x11\0\1\4\0\0\0\0", "related"),
+        (44, b"\x11\0\0\0\0\0\0\7", "related"),
+        (44, b"\x11\0\0\x08\0\0\0\7", "invalid"),
+        (60, b"\x3b\0\1\4\0\0\0\0", "invalid"),
+    ],
+)
+def test_icmpv6_error_quoting_extension_headers(lab, first, extension, expected):
+    sent = udp(CLIENT6, SERVER6)
+    lab.forward(sent)
+    quoted = sent[:6] + bytes((first,)) + sent[7:40] + extension + sent[40:]
+    assert state(lab.forward(unreachable("fd02::77", CLIENT6, quoted, kind=1), back=True)) == expected
+
+
 @pytest.mark.parametrize("kind", [3, 4, 5, 11, 12])
 def test_icmp_errors(lab, kind):
     sent = udp(CLIENT, SERVER)

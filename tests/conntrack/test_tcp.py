@@ -381,6 +381,15 @@ class TestReset:
         assert t.b("R", 5020) == "established"
         assert t.state == "CLOSE"
 
+    def test_numbered_0_before_the_connection_stands(self):
+        """The likely answer to a SYN that was let pass."""
+        t = Talk()
+        t.a("S", 1000)
+        t.b("SA", 5000, 1001)
+        t.b("PA", 5001, 1001, data=b"x")
+        assert t.a("R", 0) == "established"
+        assert t.state == "CLOSE"
+
     def test_while_closing_is_not_checked(self):
         t = Talk()
         t.shake()

@@ -70,5 +70,7 @@ def test_queries_are_answered_by_another_type_with_the_same_identifier(l4proto, 
     inverse = query.invert()
     if answer is None:
         assert inverse is None
+        with pytest.raises(ValueError, match="nothing answers"):
+            query.inverse()
     else:
-        assert inverse == Tuple(family, l4proto, addr(dst), addr(src), 77, answer << 8 | 3)
+        assert query.inverse() == inverse == Tuple(family, l4proto, addr(dst), addr(src), 77, answer << 8 | 3)

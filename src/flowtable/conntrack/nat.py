@@ -164,8 +164,9 @@ class Nat:
                     return _DROP
                 chosen = replace(chosen, min_addr=address, max_addr=address)
             case NatKind.SNAT | NatKind.DNAT:
-                if chosen.netmap:
-                    chosen = _netmap(chosen, packet, side)
+                if chosen.netmap and chosen.min_addr is not None and chosen.max_addr is not None:
+                    address = _netmap(chosen.min_addr, chosen.max_addr, packet, side)
+                    chosen = replace(chosen, min_addr=address, max_addr=address)
         self._bind(connection, chosen, side)
         return _ACCEPT
 
@@ -174,10 +175,7 @@ class Nat:
         current = target_of(connection, 0)
         new = unique_tuple(self._conntrack, connection, current, chosen, side)
         if new != current:
-            reply = new.invert()
-            if reply is None:
-                raise ValueError(f"no answer to {new}")
-            self._conntrack.set_reply(connection, reply)
+            self._conntrack.set_reply(connection, new.inverse())
             connection.status |= _NAT[side]
         connection.status |= _DONE[side]
         # The source is translated last: from now on the tuples stay what they are.
@@ -223,17 +221,13 @@ def _null_range(connection: Connection, side: int) -> NatRange:
     return NatRange(min_addr=address, max_addr=address)
 
 
-def _netmap(chosen: NatRange, packet: Packet, side: int) -> NatRange:
-    """The one address that a prefix translates to, its host bits kept.
+def _netmap(first: bytes, last: bytes, packet: Packet, side: int) -> bytes:
+    """The address that a prefix, given by its ends, translates to: host bits stay.
 
     Ref: net/netfilter/nft_nat.c:nft_nat_setup_netmap.
     """
-    first, last = chosen.min_addr, chosen.max_addr
-    if first is None or last is None:
-        return chosen
     at = (12 if side == SOURCE else 16) if packet.family == IPV4 else (8 if side == SOURCE else 24)
     size = len(first)
     host = int.from_bytes(first) ^ int.from_bytes(last)
     old = int.from_bytes(packet.data[at : at + size])
-    address = (old & host | int.from_bytes(first) & ~host).to_bytes(size)
-    return replace(chosen, min_addr=address, max_addr=address)
+    return (old & host | int.from_bytes(first) & ~host).to_bytes(size)

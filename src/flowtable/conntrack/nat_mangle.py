@@ -54,10 +54,7 @@ def target_of(connection: Connection, direction: int) -> Tuple:
 
     Ref: net/netfilter/nf_nat_proto.c:nf_nat_manip_pkt, which inverts the other direction.
     """
-    target = connection.tuple(1 - direction).invert()
-    if target is None:
-        raise ValueError(f"connection without an inverse: {connection.original}")
-    return target
+    return connection.tuple(1 - direction).inverse()
 
 
 def manipulate(data: bytearray, offset: int, thoff: int, target: Tuple, side: int) -> bool:

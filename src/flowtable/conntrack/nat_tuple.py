@@ -74,16 +74,9 @@ def _with_address(current: Tuple, address: bytes, side: int) -> Tuple:
     return current._replace(src=address) if side == SOURCE else current._replace(dst=address)
 
 
-def _inverse(tuple_: Tuple) -> Tuple:
-    inverse = tuple_.invert()
-    if inverse is None:
-        raise ValueError(f"no answer to {tuple_}")
-    return inverse
-
-
 def _used(conntrack: Conntrack, connection: Connection, tuple_: Tuple) -> bool:
     """Ref: net/netfilter/nf_nat_core.c:nf_nat_used_tuple."""
-    return conntrack.taken(_inverse(tuple_).key, connection)
+    return conntrack.taken(tuple_.inverse().key, connection)
 
 
 def _in_range(tuple_: Tuple, chosen: NatRange) -> bool:
@@ -115,7 +108,7 @@ def _mapped_already(
     """Ref: net/netfilter/nf_nat_core.c:find_appropriate_src."""
     source = (current.l4proto, current.src, current.sport, connection.zone_of(ORIGINAL))
     for other in conntrack.sharing_source(source):
-        mapped = _inverse(other.reply)
+        mapped = other.reply.inverse()
         candidate = current._replace(src=mapped.src, sport=mapped.sport)
         if _in_range(candidate, chosen):
             return candidate
@@ -191,7 +184,7 @@ def _free_port(
         # Below 512 a port may stand for credentials (RFC 1282 section 3.1).
         low, size = 1, 511
 
-    reply = _inverse(best).key
+    reply = best.inverse().key
     # The answer's source port stands for the destination, and for what a query goes by.
     shift = 0 if at_source and not query else 16
     ports = reply[-1] & ~(0xFFFF << shift)

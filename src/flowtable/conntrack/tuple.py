@@ -94,6 +94,17 @@ class Tuple(NamedTuple):
             sport, dport = self.dport, self.sport
         return Tuple(self.l3proto, self.l4proto, self.dst, self.src, sport, dport)
 
+    def inverse(self) -> Tuple:
+        """``invert`` of a tuple that a connection has, and that therefore has an inverse.
+
+        Raises:
+            ValueError: it is of an ICMP message that cannot be part of a connection.
+        """
+        inverse = self.invert()
+        if inverse is None:
+            raise ValueError(f"nothing answers to {self}")
+        return inverse
+
 
 def from_key(key: Key) -> Tuple:
     """The tuple that a key without a zone stands for."""
