@@ -11,7 +11,7 @@ version. Numbers in brackets are the sections of the kernel behaviour this follo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -236,55 +236,26 @@ LINUX_6_12: Final = Profile(
 )
 """Linux 6.12, quirks included."""
 
-LINUX_6_18: Final = Profile(
+LINUX_6_18: Final = replace(
+    LINUX_6_12,
     name="linux-6.18",
-    tcp_admission=TcpAdmission.ESTABLISHED,
-    gre=True,
-    related_adds=True,
-    require_devices=False,
-    return_route=ReturnRoute.PINNED,
-    idle_timeout=IdleTimeout.SYSCTL,
-    refresh_granularity=SECOND,
     lifetime=Lifetime.ONE_DAY,
     fix_up=FixUp.LESS_IDLE_IF_EXPIRED,
     forget_max_ack=True,
     fix_up_again=False,
-    mirror_replies=False,
     tcp_closing=TcpClosing.BYPASS,
-    length=Length.FRAME,
-    vlan_priority_in_key=True,
-    inner_8021ad=False,
-    queue_unresolved=True,
-    route_change=RouteChange.NEXT_PACKET,
-    follow_mtu=False,
-    after_teardown=AfterTeardown.LINGERS,
-    duplicate=Duplicate.SHADOW,
 )
 """Linux 6.18: FIN and RST stay on the fast path, which closes the connection for conntrack."""
 
-LINUX_5_13: Final = Profile(
+LINUX_5_13: Final = replace(
+    LINUX_6_12,
     name="linux-5.13",
     tcp_admission=TcpAdmission.CONFIRMED,
     gre=False,
-    related_adds=True,
-    require_devices=False,
-    return_route=ReturnRoute.PINNED,
     idle_timeout=IdleTimeout.BUILT_IN,
-    refresh_granularity=SECOND,
-    lifetime=Lifetime.HALF_DAY,
     fix_up=FixUp.PICKUP,
-    forget_max_ack=False,
     fix_up_again=False,
-    mirror_replies=False,
-    tcp_closing=TcpClosing.CLASSIC,
-    length=Length.FRAME,
-    vlan_priority_in_key=True,
-    inner_8021ad=False,
-    queue_unresolved=True,
-    route_change=RouteChange.NEXT_PACKET,
-    follow_mtu=False,
     after_teardown=AfterTeardown.LINGERS_OFFLOADED,
-    duplicate=Duplicate.SHADOW,
 )
 """The kernel documentation to the letter: the packet in reply direction adds the flow."""
 

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from flowtable.packet.reason import Reason
 
 
-class Refusal(Enum):
+class Refusal(Reason):
     """A reason for which ``flow add`` ends its rule (BREAK) and adds nothing.
 
     In the order in which they are looked at. The packet goes on with the next rule.
-
-    Attributes:
-        text: the reason in one line.
-        effect: whether a later packet can be luckier.
-        ref: where the kernel decides so.
     """
-
-    text: str
-    effect: str
-    ref: str
-
-    def __init__(self, text: str, effect: str, ref: str) -> None:
-        self.text = text
-        self.effect = effect
-        self.ref = ref
-
-    # Counted per packet that asks; Enum's own hash is a Python function.
-    __hash__ = object.__hash__
 
     IP_OPTIONS = (
         "IPv4 header with options",

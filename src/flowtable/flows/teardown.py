@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from flowtable.packet.reason import Reason
 
 
-class Teardown(Enum):
-    """A reason for which a flow entry is torn down.
-
-    Attributes:
-        text: the reason in one line.
-        effect: what happens to the flow's packets and connection.
-        ref: where the kernel decides so.
-    """
-
-    text: str
-    effect: str
-    ref: str
-
-    def __init__(self, text: str, effect: str, ref: str) -> None:
-        self.text = text
-        self.effect = effect
-        self.ref = ref
-
-    # Counted per flow; Enum's own hash is a Python function.
-    __hash__ = object.__hash__
+class Teardown(Reason):
+    """A reason for which a flow entry is torn down."""
 
     IDLE = (
         "no packet for as long as the idle timeout",

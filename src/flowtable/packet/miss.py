@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from flowtable.packet.reason import Reason
 
 
-class Miss(Enum):
+class Miss(Reason):
     """A reason for which the flowtable hook lets a packet go up the classic path.
 
     The hook decides before it changes a byte, so a missed packet is the packet that arrived.
-
-    Attributes:
-        text: the reason in one line.
-        effect: what happens to the packet, and to the flow if there is one.
-        ref: where the kernel decides so.
     """
-
-    text: str
-    effect: str
-    ref: str
-
-    def __init__(self, text: str, effect: str, ref: str) -> None:
-        self.text = text
-        self.effect = effect
-        self.ref = ref
-
-    # Misses are counted per packet; Enum's own hash is a Python function.
-    __hash__ = object.__hash__
 
     # Dissection, in the order in which it decides.
     TRUNCATED = (
