@@ -9,6 +9,7 @@ from flowtable.conntrack.core import Conntrack
 from flowtable.conntrack.nat import Nat
 from flowtable.datapath.reference import ReferenceDatapath
 from flowtable.flows.flowtables import Flowtables
+from flowtable.packet import icmp, icmpv6
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.profile import DEFAULT
@@ -63,12 +64,12 @@ class Timed(Protocol):
 
 
 _DROP: Final = int(Verdict.DROP)
-_HOST_UNREACHABLE: Final = (3, 1)
-_FRAGMENTATION_NEEDED: Final = (3, 4)
-_REASSEMBLY_TIME: Final = (11, 1)
-_ADDRESS_UNREACHABLE6: Final = (1, 3)
-_PACKET_TOO_BIG6: Final = (2, 0)
-_REASSEMBLY_TIME6: Final = (3, 1)
+_HOST_UNREACHABLE: Final = (icmp.DESTINATION_UNREACHABLE, icmp.HOST_UNREACHABLE)
+_FRAGMENTATION_NEEDED: Final = (icmp.DESTINATION_UNREACHABLE, icmp.FRAGMENTATION_NEEDED)
+_REASSEMBLY_TIME: Final = (icmp.TIME_EXCEEDED, icmp.REASSEMBLY_EXCEEDED)
+_ADDRESS_UNREACHABLE6: Final = (icmpv6.DESTINATION_UNREACHABLE, icmpv6.ADDRESS_UNREACHABLE)
+_PACKET_TOO_BIG6: Final = (icmpv6.PACKET_TOO_BIG, 0)
+_REASSEMBLY_TIME6: Final = (icmpv6.TIME_EXCEEDED, icmpv6.REASSEMBLY_EXCEEDED)
 
 
 class Box:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flowtable.packet import icmp, icmpv6
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import GRE, TCP, UDP, PacketType
 from flowtable.router import options, postrouting
@@ -25,15 +26,6 @@ _OFFLOADABLE: Final = frozenset({TCP, UDP, GRE})
 _FORWARD: Final = int(Hook.FORWARD)
 _HOST: Final = int(PacketType.HOST)
 
-ICMP_DEST_UNREACH: Final = 3
-ICMP_FRAG_NEEDED: Final = 4
-ICMP_TIME_EXCEEDED: Final = 11
-
-ICMPV6_DEST_UNREACH: Final = 1
-ICMPV6_NOT_NEIGHBOUR: Final = 2
-ICMPV6_PKT_TOOBIG: Final = 2
-ICMPV6_TIME_EXCEED: Final = 3
-
 
 def ipv4(box: Box, packet: Packet, route: Route, *, redirect: bool) -> None:
     """Forward an IPv4 packet along ``route``; ``redirect`` tells its sender of a shorter way."""
@@ -46,14 +38,14 @@ def ipv4(box: Box, packet: Packet, route: Route, *, redirect: bool) -> None:
         statistics.drops[Drop.NOT_FORWARDABLE] += 1
         return
     if data[8] <= 1:
-        box.icmp_error(packet, ICMP_TIME_EXCEEDED, 0)
+        box.icmp_error(packet, icmp.TIME_EXCEEDED, icmp.TTL_EXCEEDED)
         statistics.drops[Drop.TTL_EXPIRED] += 1
         return
     mtu = route.path_mtu
     # Fragments that carried the don't-fragment bit and did not fit arrive here made whole
     # (frag_df with frag_max_size): they are judged by the size they had.
     if data[6] & 0x40 and len(data) > mtu and (packet.frag_max_size == 0 or packet.frag_max_size > mtu):
-        box.icmp_error(packet, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu)
+        box.icmp_error(packet, icmp.DESTINATION_UNREACHABLE, icmp.FRAGMENTATION_NEEDED, mtu)
         statistics.drops[Drop.TOO_BIG] += 1
         return
 
@@ -86,20 +78,20 @@ def ipv6(box: Box, packet: Packet, route: Route) -> None:
         statistics.drops[Drop.NOT_FORWARDABLE] += 1
         return
     if data[7] <= 1:
-        box.icmpv6_error(packet, ICMPV6_TIME_EXCEED, 0)
+        box.icmpv6_error(packet, icmpv6.TIME_EXCEEDED, icmpv6.HOP_LIMIT_EXCEEDED)
         statistics.drops[Drop.TTL_EXPIRED] += 1
         return
     if packet.iif is route.device:
         box.redirects.ipv6(packet, route, box.now)
     elif not _routable_source(data):
         if data[8] == 0xFE and data[9] & 0xC0 == 0x80:
-            box.icmpv6_error(packet, ICMPV6_DEST_UNREACH, ICMPV6_NOT_NEIGHBOUR)
+            box.icmpv6_error(packet, icmpv6.DESTINATION_UNREACHABLE, icmpv6.BEYOND_SCOPE)
         statistics.drops[Drop.NOT_FORWARDABLE] += 1
         return
     mtu = route.path_mtu
     size = packet.frag_max_size or len(data)
     if len(data) > mtu and size > mtu:
-        box.icmpv6_error(packet, ICMPV6_PKT_TOOBIG, 0, mtu)
+        box.icmpv6_error(packet, icmpv6.PACKET_TOO_BIG, 0, mtu)
         statistics.drops[Drop.TOO_BIG] += 1
         return
     data[7] -= 1

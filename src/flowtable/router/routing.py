@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
+from flowtable.packet import icmp, icmpv6
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV6
 from flowtable.router import forward, options
@@ -83,11 +84,11 @@ _NO_OPTIONS: Final = 0x45
 _FORWARD: Final = Way.FORWARD
 _INPUT: Final = Way.INPUT
 
-_NET_UNREACHABLE: Final = (3, 0)
-_HOST_UNREACHABLE: Final = (3, 1)
-_FILTERED: Final = (3, 13)
-_NO_ROUTE6: Final = (1, 0)
-_PROHIBITED6: Final = (1, 1)
+_NET_UNREACHABLE: Final = (icmp.DESTINATION_UNREACHABLE, icmp.NET_UNREACHABLE)
+_HOST_UNREACHABLE: Final = (icmp.DESTINATION_UNREACHABLE, icmp.HOST_UNREACHABLE)
+_FILTERED: Final = (icmp.DESTINATION_UNREACHABLE, icmp.ADMIN_PROHIBITED)
+_NO_ROUTE6: Final = (icmpv6.DESTINATION_UNREACHABLE, icmpv6.NO_ROUTE)
+_PROHIBITED6: Final = (icmpv6.DESTINATION_UNREACHABLE, icmpv6.ADMIN_PROHIBITED)
 
 _MARTIAN: Final = Decision(Way.REFUSE, drop=Drop.MARTIAN_SOURCE)
 _REVERSE_PATH: Final = Decision(Way.REFUSE, drop=Drop.REVERSE_PATH)
