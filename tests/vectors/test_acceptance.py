@@ -18,7 +18,7 @@ from flowtable.flows.teardown import Teardown
 from flowtable.packet.drop import Drop
 from flowtable.packet.miss import Miss
 from flowtable.packet.packet import IPV4
-from flowtable.ruleset import RulesetError
+from flowtable.ruleset import RulesetError, parse
 from flowtable.topology.boxfile import BoxError
 from flowtable.topology.route import Route
 from tests.lab import (
@@ -277,13 +277,38 @@ def test_vector_10_route_change_sends_the_flow_up_once():
     assert lab.statistics.bypass == 1
 
 
-def test_vector_12_device_listed_twice_in_two_flowtables():
-    with pytest.raises(RulesetError, match="File exists"):
-        Lab(
-            FORWARD.replace(
-                "chain y", "flowtable g { hook ingress priority 5; devices = { lan0 }; }\n chain y"
-            )
-        )
+def refused(addition: str) -> str:
+    """Why a ruleset with an addition does not load."""
+    with pytest.raises(RulesetError) as error:
+        parse(FORWARD + addition, "ruleset.nft")
+    return str(error.value).partition("Error: ")[2].partition("\n")[0]
+
+
+def test_vector_11_delete_flowtable_with_a_rule():
+    assert refused("delete flowtable inet x f\n") == "Could not process rule: Device or resource busy"
+    rules = parse(FORWARD + "flush chain inet x y\ndelete flowtable inet x f\n", "ruleset.nft")
+    assert list(rules.flowtables()) == []
+
+
+def flowtable(name: str, body: str) -> str:
+    return f"table inet x {{\n flowtable {name} {{\n hook ingress priority filter; {body}\n }}\n}}\n"
+
+
+def test_vector_11_toggle_offload_or_counter():
+    toggled = flowtable("f", "devices = { lan0 }; flags offload")
+    assert refused(toggled) == "Could not process rule: Operation not supported"
+    [counting] = parse(FORWARD + flowtable("f", "devices = { lan0 }; counter"), "ruleset.nft").flowtables()
+    assert counting.counter
+
+
+def test_vector_12_devices():
+    exists = "Could not process rule: File exists"
+    assert refused(flowtable("g", "devices = { eth0, eth0 };")) == exists
+    assert refused(flowtable("g", "devices = { lan0 };")) == exists
+    [again] = parse(FORWARD + flowtable("f", "devices = { lan0 };"), "ruleset.nft").flowtables()
+    assert again.devices == ("lan0", "wan0")
+    with pytest.raises(RulesetError, match="No such file or directory"):
+        Lab(FORWARD.replace("lan0, wan0", "lan0, eth9"))
 
 
 def test_vector_13_counter_behind_flow_add_counts_flows():
