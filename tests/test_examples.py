@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -85,6 +86,31 @@ def test_every_frame_is_the_real_router_s(name, tmp_path):
         got = [frame for frame in (comparable(frame, own) for frame in ours[device]) if frame]
         assert sorted(got) == sorted(wanted)
         assert in_conversations(got) == in_conversations(wanted)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rules_and_connections_are_the_real_router_s(name, tmp_path):
+    """Its kernel had no flowtable, so neither has the box here: see ``tools/recording/router.py``."""
+    folder = EXAMPLES / name
+    rules = tmp_path / "ruleset.nft"
+    text = re.sub(
+        r"\n\s*flowtable\s+\w+\s*\{(?:[^{}]|\{[^{}]*\})*\}", "", (folder / "ruleset.nft").read_text()
+    )
+    rules.write_text(re.sub(r"flow add @\w+", "ct state established", text))
+    listing, connections = tmp_path / "listing", tmp_path / "connections"
+    command = ["run", str(rules), "--box", str(folder / "box.yaml"), str(folder / "input.pcapng")]
+    command += ["--ruleset-out", str(listing), "--conntrack", str(connections)]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    assert listing.read_text() == (folder / "recorded/ruleset.txt").read_text()
+    recorded = (folder / "recorded/conntrack.txt").read_text()
+    assert without_timeouts(connections.read_text()) == without_timeouts(recorded)
+
+
+def without_timeouts(listing: str) -> list[str]:
+    """Connections in any order; the real list was asked for a moment after the last packet."""
+    lines = [line for line in listing.splitlines() if line and "shown" not in line]
+    return sorted(re.sub(r"^(\S+ +\d+) \d+", r"\1", line) for line in lines)
 
 
 def in_conversations(found: list[bytes]) -> dict[bytes, list[bytes]]:
