@@ -361,7 +361,7 @@ class TestNullBinding:
         p = lab.forward(raw)
         assert p is not None and bytes(p.data) == raw
         assert lab.only().status & Status.NAT_MASK == 0
-        assert lab.only().rewrite is None
+        assert lab.only().rewrites is None
 
     def test_port_that_is_taken(self, lab):
         """The router masquerades a client to its own address and port, then uses those itself."""

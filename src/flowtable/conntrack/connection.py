@@ -9,13 +9,8 @@ from flowtable.conntrack.tuple import REPLY, Tuple
 from flowtable.packet.packet import IPV4
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from flowtable.conntrack.nat_mangle import Rewrite
     from flowtable.conntrack.tuple import Key
-    from flowtable.packet.packet import Packet
-
-    Mangle = Callable[[Packet], bool]
-    Rewrite = tuple[list[Mangle | None], list[Mangle | None]]
 
 
 class Status:
@@ -192,7 +187,7 @@ class Connection:
         bytes: their sizes from the network header on, in the same way.
         tcp: what only TCP has, None for other protocols.
         keys: the two tuples as the table is keyed, zone included.
-        rewrite: by direction and hook, what changes a packet there; None without NAT.
+        rewrites: what NAT does to its packets, see ``nat_mangle.rewrites``; None without NAT.
         masquerade: index of the device whose address it is masqueraded with, 0 without.
 
     Ref: include/net/netfilter/nf_conntrack.h.
@@ -211,7 +206,7 @@ class Connection:
         "original",
         "packets",
         "reply",
-        "rewrite",
+        "rewrites",
         "start",
         "status",
         "tcp",
@@ -236,7 +231,7 @@ class Connection:
         self.packets: list[int] | None = [0, 0] if accounting else None
         self.bytes: list[int] | None = [0, 0] if accounting else None
         self.tcp: TcpTracking | None = None
-        self.rewrite: Rewrite | None = None
+        self.rewrites: tuple[Rewrite | None, ...] | None = None
         self.masquerade = 0
 
     @property

@@ -193,7 +193,7 @@ class Conntrack(Table):
         connection.keys = (connection.keys[ORIGINAL], in_zone(reply.key, connection.zone_of(REPLY)))
 
     def taken(self, key: Key, connection: Connection) -> bool:
-        """Whether another connection than this one has the key, of its zone, already.
+        """Whether answers to a new connection must not look like this, as those to another do.
 
         One of the same original tuple does not count: it is the same connection, about to be
         found out by ``confirm``.
@@ -201,6 +201,11 @@ class Conntrack(Table):
         Ref: net/netfilter/nf_conntrack_core.c:nf_conntrack_tuple_taken.
         """
         entry = self.lookup(in_zone(key, connection.zone_of(REPLY)), connection.start)
+        return entry is not None and entry[0].keys[ORIGINAL] != connection.keys[ORIGINAL]
+
+    def answers_taken(self, connection: Connection) -> bool:
+        """``taken``, of the answers that a new connection expects by now."""
+        entry = self.lookup(connection.keys[REPLY], connection.start)
         return entry is not None and entry[0].keys[ORIGINAL] != connection.keys[ORIGINAL]
 
     def refresh(self, connection: Connection, packet: Packet, direction: int, timeout: int) -> None:

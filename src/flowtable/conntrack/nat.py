@@ -13,10 +13,10 @@ from flowtable.conntrack.masquerade import masquerade_address, redirect_address
 from flowtable.conntrack.nat_icmp import translate_error
 from flowtable.conntrack.nat_mangle import (
     DESTINATION,
-    MANIP,
     NAT_BIT,
+    SIDES,
     SOURCE,
-    manipulate,
+    Rewrite,
     rewrites,
     target_of,
 )
@@ -51,7 +51,7 @@ _POSTROUTING: Final = int(Hook.POSTROUTING)
 _DONE: Final = (Status.SRC_NAT_DONE, Status.DST_NAT_DONE)
 _NAT: Final = (Status.SRC_NAT, Status.DST_NAT)
 
-_SIDES: Final = {
+_TRANSLATED: Final = {
     NatKind.SNAT: SOURCE,
     NatKind.MASQUERADE: SOURCE,
     NatKind.DNAT: DESTINATION,
@@ -92,13 +92,13 @@ class Nat:
             return _ACCEPT
         ctinfo = packet.ctinfo
         if ctinfo == _ESTABLISHED or ctinfo == _ESTABLISHED_REPLY:  # noqa: SIM109 - twice as fast
-            rewrite = connection.rewrite
-            if rewrite is None:
+            prepared = connection.rewrites
+            if prepared is None:
                 return _ACCEPT
             if hook == _POSTROUTING and connection.masquerade and self._moved(connection, packet):
                 return _DROP
-            mangle = rewrite[ctinfo & 1][hook]
-            if mangle is None or mangle(packet):
+            rewrite = prepared[(ctinfo & 1) * 2 + SIDES[hook]]
+            if rewrite is None or rewrite.apply(packet):
                 return _ACCEPT
             packet.drop = Drop.NAT
             return _DROP
@@ -110,7 +110,7 @@ class Nat:
         return self._begin(connection, packet, hook, chains)
 
     def _begin(self, connection: Connection, packet: Packet, hook: int, chains: Iterable[Chain]) -> int:
-        side = MANIP[hook]
+        side = SIDES[hook]
         if connection.status & _DONE[side]:
             if hook == _POSTROUTING and connection.masquerade and self._moved(connection, packet):
                 return _DROP
@@ -122,11 +122,14 @@ class Nat:
                 if connection.status & _DONE[side]:
                     break
             else:
-                self._bind(connection, _null_range(connection, side), side)
+                self._bind_null(connection, side)
         direction = int(packet.reply)
         if connection.status & NAT_BIT[direction][side]:
-            target = target_of(connection, direction)
-            if not manipulate(packet.data, 0, packet.thoff, target, side):
+            prepared = connection.rewrites
+            rewrite = None if prepared is None else prepared[direction * 2 + side]
+            if rewrite is None:
+                rewrite = Rewrite(target_of(connection, direction), side)
+            if not rewrite.apply(packet):
                 packet.drop = Drop.NAT
                 return _DROP
         return _ACCEPT
@@ -142,7 +145,7 @@ class Nat:
         connection = packet.ct
         if connection is None or connection.status & Status.CONFIRMED:
             return _ACCEPT
-        side = _SIDES[kind]
+        side = _TRANSLATED[kind]
         if connection.status & _DONE[side]:
             packet.drop = Drop.NAT
             return _DROP
@@ -177,10 +180,24 @@ class Nat:
         if new != current:
             self._conntrack.set_reply(connection, new.inverse())
             connection.status |= _NAT[side]
+        self._done(connection, side)
+
+    def _bind_null(self, connection: Connection, side: int) -> None:
+        """Leave a side as it is, unless answers could then not be told from another connection's.
+
+        Ref: net/netfilter/nf_nat_core.c:nf_nat_alloc_null_binding.
+        """
+        if self._conntrack.answers_taken(connection):
+            address = connection.reply.dst if side == SOURCE else connection.reply.src
+            self._bind(connection, NatRange(min_addr=address, max_addr=address), side)
+        else:
+            self._done(connection, side)
+
+    def _done(self, connection: Connection, side: int) -> None:
         connection.status |= _DONE[side]
         # The source is translated last: from now on the tuples stay what they are.
         if side == SOURCE and (connection.status & Status.NAT_MASK or connection.masquerade):
-            connection.rewrite = rewrites(connection)
+            connection.rewrites = rewrites(connection)
 
     def _moved(self, connection: Connection, packet: Packet) -> bool:
         """Whether a masqueraded connection leaves through another device; then it has to end.
@@ -210,15 +227,6 @@ class Nat:
         for connection in list(self._conntrack):
             if connection.masquerade == device.index and address in (None, connection.reply.dst):
                 self._conntrack.delete(connection, self._conntrack.now, Removal.MASQUERADE)
-
-
-def _null_range(connection: Connection, side: int) -> NatRange:
-    """Only the address that the packets have, whatever port.
-
-    Ref: net/netfilter/nf_nat_core.c:nf_nat_alloc_null_binding.
-    """
-    address = connection.reply.dst if side == SOURCE else connection.reply.src
-    return NatRange(min_addr=address, max_addr=address)
 
 
 def _netmap(first: bytes, last: bytes, packet: Packet, side: int) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flowtable.conntrack.connection import Status
-from flowtable.conntrack.nat_mangle import MANIP, NAT_BIT, manipulate, target_of
+from flowtable.conntrack.nat_mangle import NAT_BIT, SIDES, manipulate, target_of
 from flowtable.conntrack.wire import transport_of
 from flowtable.packet.checksum import l4_checksum, l4_valid
 from flowtable.packet.packet import ICMP, ICMPV6, IPV4
@@ -47,7 +47,7 @@ def translate_error(connection: Connection, packet: Packet, hook: int) -> bool:
     ):
         return False
     direction = int(packet.reply)
-    side = MANIP[hook]
+    side = SIDES[hook]
     if not status & NAT_BIT[direction][side]:
         return True
 

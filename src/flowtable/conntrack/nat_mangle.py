@@ -12,13 +12,11 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from flowtable.conntrack.connection import Status
-from flowtable.conntrack.tuple import ORIGINAL, REPLY
 from flowtable.packet.checksum import MANGLED_ZERO, adjust, adjust_udp, delta, delta16
 from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, TCP, UDP
-from flowtable.ruleset.hook import Hook
 
 if TYPE_CHECKING:
-    from flowtable.conntrack.connection import Connection, Mangle, Rewrite
+    from flowtable.conntrack.connection import Connection
     from flowtable.conntrack.tuple import Tuple
     from flowtable.packet.packet import Packet
 
@@ -34,13 +32,11 @@ SOURCE: Final = 0
 DESTINATION: Final = 1
 """NF_NAT_MANIP_DST."""
 
-MANIP: Final = {
-    int(Hook.PREROUTING): DESTINATION,
-    int(Hook.INPUT): SOURCE,
-    int(Hook.OUTPUT): DESTINATION,
-    int(Hook.POSTROUTING): SOURCE,
-}
-"""Which side a hook translates. Ref: include/net/netfilter/nf_nat.h:HOOK2MANIP."""
+SIDES: Final = (DESTINATION, SOURCE, SOURCE, DESTINATION, SOURCE)
+"""Which side each ``Hook`` translates; at forward there is no translation.
+
+Ref: include/net/netfilter/nf_nat.h:HOOK2MANIP.
+"""
 
 NAT_BIT: Final = ((Status.SRC_NAT, Status.DST_NAT), (Status.DST_NAT, Status.SRC_NAT))
 """By direction and side, the status bit of connections whose packets change there."""
@@ -149,61 +145,102 @@ def _adjust_at(data: bytearray, at: int, change: int) -> None:
     data[at : at + 2] = adjust(data[at] << 8 | data[at + 1], change).to_bytes(2)
 
 
-def rewrites(connection: Connection) -> Rewrite:
-    """What changes packets of a connection, by direction and hook; its tuples must be final."""
-    both: Rewrite = ([None] * 5, [None] * 5)
-    for direction in (ORIGINAL, REPLY):
-        for hook, side in MANIP.items():
-            if connection.status & NAT_BIT[direction][side]:
-                both[direction][hook] = _rewrite(connection, direction, side)
-    return both
+class Rewrite:
+    """What becomes of one side of the packets of one direction of a connection.
+
+    Attributes:
+        target: the tuple whose source or destination they get.
+        side: ``SOURCE`` or ``DESTINATION``.
+    """
+
+    __slots__ = ("side", "target")
+
+    def __init__(self, target: Tuple, side: int) -> None:
+        self.target = target
+        self.side = side
+
+    def apply(self, packet: Packet) -> bool:
+        """Change a packet; False if its transport header is not there."""
+        return manipulate(packet.data, 0, packet.thoff, self.target, self.side)
 
 
-def _rewrite(connection: Connection, direction: int, side: int) -> Mangle:
-    target = target_of(connection, direction)
-    if target.l4proto in (TCP, UDP):
-        return _rewrite_ports(connection.tuple(direction), target, side)
+class PortRewrite(Rewrite):
+    """The same for TCP and UDP, where what changes in plain packets can be worked out before.
 
-    def mangle(packet: Packet) -> bool:
-        return manipulate(packet.data, 0, packet.thoff, target, side)
+    Ref: net/netfilter/nf_nat_proto.c:tcp_manip_pkt, udp_manip_pkt.
+    """
 
-    return mangle
+    __slots__ = (
+        "_change",
+        "_check_at",
+        "_header_change",
+        "_ipv4",
+        "_new",
+        "_new_port",
+        "_old",
+        "_old_port",
+        "_thoff",
+        "_udp",
+    )
 
-
-def _rewrite_ports(arriving: Tuple, target: Tuple, side: int) -> Mangle:
-    """Ref: net/netfilter/nf_nat_proto.c:tcp_manip_pkt, udp_manip_pkt."""
-    source = side == SOURCE
-    udp = target.l4proto == UDP
-    old, old_port = (arriving.src, arriving.sport) if source else (arriving.dst, arriving.dport)
-    new, new_port = (target.src, target.sport) if source else (target.dst, target.dport)
-    header_change = delta(old, new)
-    change = header_change + delta16(old_port, new_port)
-    ipv4 = target.l3proto == IPV4
-    read, write, begin, thoff = (_read4, _write4, 12, 20) if ipv4 else (_read6, _write6, 8, 40)
-    check_at = thoff + (6 if udp else 16)
-    size = check_at + 2
-
-    def mangle(packet: Packet) -> bool:
-        data = packet.data
-        # Anything but a plain header, or a packet that a rule has changed, goes the long way.
-        if packet.thoff != thoff or len(data) < size:
-            return manipulate(data, 0, packet.thoff, target, side)
-        src, dst, sport, dport = read(data, begin)
-        if source:
-            if src != old or sport != old_port:
-                return manipulate(data, 0, thoff, target, side)
-            write(data, begin, new, dst, new_port, dport)
+    def __init__(self, arriving: Tuple, target: Tuple, side: int) -> None:
+        super().__init__(target, side)
+        if side == SOURCE:
+            self._old, self._old_port = arriving.src, arriving.sport
+            self._new, self._new_port = target.src, target.sport
         else:
-            if dst != old or dport != old_port:
-                return manipulate(data, 0, thoff, target, side)
-            write(data, begin, src, new, sport, new_port)
-        if ipv4:
-            _write16(data, 10, (_read16(data, 10)[0] - header_change) % 0xFFFF)
+            self._old, self._old_port = arriving.dst, arriving.dport
+            self._new, self._new_port = target.dst, target.dport
+        self._header_change = delta(self._old, self._new)
+        self._change = self._header_change + delta16(self._old_port, self._new_port)
+        self._ipv4 = target.l3proto == IPV4
+        self._udp = target.l4proto == UDP
+        self._thoff = 20 if self._ipv4 else 40
+        self._check_at = self._thoff + (6 if self._udp else 16)
+
+    def apply(self, packet: Packet) -> bool:
+        """Change a packet; False if its transport header is not there."""
+        data = packet.data
+        check_at = self._check_at
+        # Anything but a plain header, or a packet that a rule has changed, goes the long way.
+        if packet.thoff != self._thoff or len(data) < check_at + 2:
+            return manipulate(data, 0, packet.thoff, self.target, self.side)
+        if self._ipv4:
+            src, dst, sport, dport = _read4(data, 12)
+        else:
+            src, dst, sport, dport = _read6(data, 8)
+        if self.side == SOURCE:
+            if src != self._old or sport != self._old_port:
+                return manipulate(data, 0, packet.thoff, self.target, SOURCE)
+            src, sport = self._new, self._new_port
+        else:
+            if dst != self._old or dport != self._old_port:
+                return manipulate(data, 0, packet.thoff, self.target, DESTINATION)
+            dst, dport = self._new, self._new_port
+        if self._ipv4:
+            _write4(data, 12, src, dst, sport, dport)
+            _write16(data, 10, (_read16(data, 10)[0] - self._header_change) % 0xFFFF)
+        else:
+            _write6(data, 8, src, dst, sport, dport)
         check = _read16(data, check_at)[0]
-        if not udp:
-            _write16(data, check_at, (check - change) % 0xFFFF)
+        if not self._udp:
+            _write16(data, check_at, (check - self._change) % 0xFFFF)
         elif check:
-            _write16(data, check_at, (check - change) % 0xFFFF or MANGLED_ZERO)
+            _write16(data, check_at, (check - self._change) % 0xFFFF or MANGLED_ZERO)
         return True
 
-    return mangle
+
+def rewrites(connection: Connection) -> tuple[Rewrite | None, ...]:
+    """What changes packets of a connection whose tuples are final, at ``direction * 2 + side``."""
+    return tuple(
+        _rewrite(connection, direction, side) for direction in (0, 1) for side in (SOURCE, DESTINATION)
+    )
+
+
+def _rewrite(connection: Connection, direction: int, side: int) -> Rewrite | None:
+    if not connection.status & NAT_BIT[direction][side]:
+        return None
+    target = target_of(connection, direction)
+    if target.l4proto in (TCP, UDP):
+        return PortRewrite(connection.tuple(direction), target, side)
+    return Rewrite(target, side)

@@ -71,7 +71,10 @@ def unique_tuple(
 
 
 def _with_address(current: Tuple, address: bytes, side: int) -> Tuple:
-    return current._replace(src=address) if side == SOURCE else current._replace(dst=address)
+    l3proto, l4proto, src, dst, sport, dport = current
+    if side == SOURCE:
+        return Tuple(l3proto, l4proto, address, dst, sport, dport)
+    return Tuple(l3proto, l4proto, src, address, sport, dport)
 
 
 def _used(conntrack: Conntrack, connection: Connection, tuple_: Tuple) -> bool:
