@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _PREROUTING: Final = int(Hook.PREROUTING)
 
+HEADER: Final = 8
+"""Size of the header of a message, of ICMPv6 as well."""
 _OPENING: Final = frozenset({8, 13, 15, 17})
 """Echo, timestamp, information and address mask requests: what may begin a connection."""
 _ERRORS: Final = frozenset({3, 4, 5, 11, 12})
@@ -37,18 +39,21 @@ def error(conntrack: Conntrack, packet: Packet, zone: int, directions: int, hook
 
     Ref: net/netfilter/nf_conntrack_proto_icmp.c:nf_conntrack_icmpv4_error.
     """
-    data = packet.data
-    thoff = packet.thoff
-    if len(data) < thoff + 8:
+    if not is_sound(conntrack, packet, hook):
         return INVALID
-    if hook == _PREROUTING and conntrack.settings.checksum and not l4_valid(packet):
-        return INVALID
-    kind = data[thoff]
+    kind = packet.data[packet.thoff]
     if kind > _HIGHEST_TYPE:
         return INVALID
     if kind not in _ERRORS:
         return ACCEPT
-    return relate(conntrack, packet, thoff + 8, zone, directions, bytes(data[16:20]))
+    return relate(conntrack, packet, packet.thoff + HEADER, zone, directions, bytes(packet.data[16:20]))
+
+
+def is_sound(conntrack: Conntrack, packet: Packet, hook: int) -> bool:
+    """Whether the header of a message, ICMPv6 or not, is there, and its checksum right if it counts."""
+    if len(packet.data) < packet.thoff + HEADER:
+        return False
+    return hook != _PREROUTING or not conntrack.settings.checksum or l4_valid(packet)
 
 
 def relate(

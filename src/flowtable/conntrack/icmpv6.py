@@ -8,18 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flowtable.conntrack.connection import Status
-from flowtable.conntrack.icmp import relate
+from flowtable.conntrack.icmp import HEADER, is_sound, relate
 from flowtable.conntrack.tracker import ACCEPT, INVALID
-from flowtable.packet.checksum import l4_valid
 from flowtable.packet.packet import IPV6, CtInfo
-from flowtable.ruleset.hook import Hook
 
 if TYPE_CHECKING:
     from flowtable.conntrack.connection import Connection
     from flowtable.conntrack.core import Conntrack
     from flowtable.packet.packet import Packet
 
-_PREROUTING: Final = int(Hook.PREROUTING)
 _OPENING: Final = frozenset({128, 139})
 """Echo requests and node information queries: what may begin a connection."""
 _UNTRACKED: Final = frozenset({130, 131, 132, 133, 134, 135, 136, 143, 151, 152})
@@ -39,12 +36,10 @@ def error(conntrack: Conntrack, packet: Packet, zone: int, directions: int, hook
 
     Ref: net/netfilter/nf_conntrack_proto_icmpv6.c:nf_conntrack_icmpv6_error.
     """
+    if not is_sound(conntrack, packet, hook):
+        return INVALID
     data = packet.data
     thoff = packet.thoff
-    if len(data) < thoff + 8:
-        return INVALID
-    if hook == _PREROUTING and conntrack.settings.checksum and not l4_valid(packet):
-        return INVALID
     kind = data[thoff]
     if kind in _UNTRACKED:
         packet.ctinfo = int(CtInfo.UNTRACKED)
@@ -53,7 +48,7 @@ def error(conntrack: Conntrack, packet: Packet, zone: int, directions: int, hook
         return _redirect(conntrack, packet, zone, directions)
     if kind >= _FIRST_INFORMATIONAL:
         return ACCEPT
-    return relate(conntrack, packet, thoff + 8, zone, directions, bytes(data[24:40]))
+    return relate(conntrack, packet, thoff + HEADER, zone, directions, bytes(data[24:40]))
 
 
 def _redirect(conntrack: Conntrack, packet: Packet, zone: int, directions: int) -> int:

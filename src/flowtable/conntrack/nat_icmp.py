@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flowtable.conntrack.connection import Status
+from flowtable.conntrack.icmp import HEADER
 from flowtable.conntrack.nat_mangle import NAT_BIT, SIDES, manipulate, target_of
 from flowtable.conntrack.wire import transport_of
 from flowtable.packet.checksum import l4_checksum, l4_valid
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
 
 _REDIRECT: Final = {ICMP: 5, ICMPV6: 137}
-_HEADER: Final = 8
 
 
 def translate_error(connection: Connection, packet: Packet, hook: int) -> bool:
@@ -38,7 +38,7 @@ def translate_error(connection: Connection, packet: Packet, hook: int) -> bool:
     """
     data = packet.data
     thoff = packet.thoff
-    inner = thoff + _HEADER
+    inner = thoff + HEADER
     if len(data) < inner + (20 if packet.family == IPV4 else 40) or not l4_valid(packet):
         return False
     status = connection.status
