@@ -31,6 +31,12 @@ MANGLED_ZERO: Final = 0xFFFF
 CHECKSUM_OFFSETS: Final = {TCP: 16, UDP: 6, ICMP: 2, ICMPV6: 2}
 """Where a transport header keeps its checksum, by protocol number."""
 
+_LONG: Final = 1024
+"""Packets of more bytes are folded before the division, which takes a step per 30 bits."""
+_LOW_BITS: Final = 5760
+"""A multiple of 16, so that folding keeps the sum, and of 30, so that the shift is a copy."""
+_LOW: Final = (1 << _LOW_BITS) - 1
+
 _from_bytes = int.from_bytes
 
 
@@ -100,10 +106,17 @@ def l4_valid(packet: Packet) -> bool:
         return True
     if protocol == UDP and not data[thoff + 6] and not data[thoff + 7]:
         return True
-    swapped = _from_bytes(data[thoff:], "little")
-    if protocol != ICMP:
-        addresses = data[12:20] if packet.family == IPV4 else data[8:40]
-        swapped += _from_bytes(addresses, "little") + (protocol + len(data) - thoff) * 256
+    if protocol == ICMP:
+        swapped = _from_bytes(data[thoff:], "little")
+    else:
+        # The addresses are the end of a plain header: with the segment behind them, one piece.
+        begin, end = (12, 20) if packet.family == IPV4 else (8, 40)
+        summed = data[begin:]
+        if thoff != end:
+            del summed[end - begin : thoff - begin]
+        swapped = _from_bytes(summed, "little") + (protocol + len(data) - thoff) * 256
+    if len(data) > _LONG:
+        swapped = (swapped & _LOW) + (swapped >> _LOW_BITS)
     return swapped % 0xFFFF == 0 and swapped != 0
 
 

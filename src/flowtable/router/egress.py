@@ -6,6 +6,7 @@ net/core/dev.c:__dev_queue_xmit.
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.drop import Drop
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from flowtable.router.box import Box
     from flowtable.topology.device import Device
     from flowtable.topology.neighbour import Neighbour
+
+_destination4 = Struct("16x4s").unpack_from
+_destination6 = Struct("24x16s").unpack_from
 
 _ACCEPT: Final = int(Verdict.ACCEPT)
 _UNICAST: Final = RouteType.UNICAST
@@ -40,6 +44,7 @@ def ipv4(box: Box, packet: Packet) -> None:
         if pieces is None:
             box.too_big(packet, mtu)
             return
+        box.statistics.fragmented += len(pieces) - 1
         for piece in pieces:
             neighbour_output(box, piece)
     else:
@@ -57,6 +62,7 @@ def ipv6(box: Box, packet: Packet) -> None:
         if pieces is None:
             box.too_big(packet, mtu)
             return
+        box.statistics.fragmented += len(pieces) - 1
         for piece in pieces:
             neighbour_output(box, piece)
     else:
@@ -73,7 +79,7 @@ def neighbour_output(box: Box, packet: Packet) -> None:
     assert device is not None and route is not None
     next_hop = route.gateway
     if next_hop is None:
-        next_hop = bytes(packet.data[16:20] if packet.family == IPV4 else packet.data[24:40])
+        (next_hop,) = (_destination4 if packet.family == IPV4 else _destination6)(packet.data)
     if route.type is _UNICAST:
         mac = box.neighbours.resolve(packet, device, next_hop, box.now)
         if mac is None:

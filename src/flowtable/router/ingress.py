@@ -39,7 +39,10 @@ _BROADCAST: Final = int(PacketType.BROADCAST)
 _MULTICAST: Final = int(PacketType.MULTICAST)
 _INGRESS: Final = int(Hook.INGRESS)
 _BROADCAST_MAC: Final = b"\xff" * 6
-_FAMILY: Final = {ETHERTYPE_IPV4: IPV4, ETHERTYPE_IPV6: IPV6}
+_ETHERTYPE_IPV4: Final = ETHERTYPE_IPV4.to_bytes(2)
+_ETHERTYPE_IPV6: Final = ETHERTYPE_IPV6.to_bytes(2)
+_ETHERTYPE_ARP: Final = ETHERTYPE_ARP.to_bytes(2)
+_FAMILY: Final = {_ETHERTYPE_IPV4: IPV4, _ETHERTYPE_IPV6: IPV6}
 
 
 class Port:
@@ -88,7 +91,14 @@ def receive(box: Box, device: Device, frame: bytes, now: int) -> None:
         if passed is None:
             return
         frame = passed
-    _demultiplex(box, device, frame, pkttype, now)
+
+    ethertype = frame[12:14]
+    if ethertype == _ETHERTYPE_IPV4:
+        prerouting.ipv4(box, device, frame, pkttype, now)
+    elif ethertype == _ETHERTYPE_IPV6:
+        prerouting.ipv6(box, device, frame, pkttype, now)
+    else:
+        _not_ip(box, device, frame, pkttype, now)
 
 
 def _traverse(
@@ -122,16 +132,11 @@ def _bypass(box: Box, outcome: tuple[Device, bytes] | Handover) -> None:
         egress.transmit(box, outcome[0], outcome[1])
 
 
-def _demultiplex(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None:
+def _not_ip(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None:
     if len(frame) < _ETHERNET:
         box.statistics.drops[Drop.ETHERNET_TRUNCATED] += 1
-        return
-    ethertype = frame[12] << 8 | frame[13]
-    if ethertype == ETHERTYPE_IPV4:
-        prerouting.ipv4(box, device, frame, pkttype, now)
-    elif ethertype == ETHERTYPE_IPV6:
-        prerouting.ipv6(box, device, frame, pkttype, now)
-    elif ethertype == ETHERTYPE_ARP:
+    elif frame[12:14] == _ETHERTYPE_ARP:
+        box.statistics.arp += 1
         box.arp.receive(device, frame, _ETHERNET, pkttype, now)
     else:
         box.statistics.drops[Drop.UNKNOWN_PROTOCOL] += 1
@@ -139,6 +144,6 @@ def _demultiplex(box: Box, device: Device, frame: bytes, pkttype: int, now: int)
 
 def _packet(device: Device, frame: bytes, pkttype: int, now: int) -> Packet:
     """The packet as a netdev chain sees it: before anything looked into its network header."""
-    family = _FAMILY.get(frame[12] << 8 | frame[13], 0)
+    family = _FAMILY.get(frame[12:14], 0)
     data = bytearray(frame[_ETHERNET:])
     return Packet(data, family, link=frame[:_ETHERNET], iif=device, time=now, pkttype=pkttype)

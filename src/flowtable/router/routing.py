@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from flowtable.packet import icmp, icmpv6
@@ -79,6 +80,9 @@ class Decisions:
         self._by_addresses[addresses, device] = decision
 
 
+_addresses4 = Struct("12x8s").unpack_from
+_addresses6 = Struct("8x32s").unpack_from
+
 _NO_OPTIONS: Final = 0x45
 """First byte of an IPv4 header of 20 bytes."""
 _FORWARD: Final = Way.FORWARD
@@ -117,7 +121,7 @@ def ipv4(box: Box, packet: Packet) -> None:
     if data[0] != _NO_OPTIONS and not options.read_ipv4(box, packet):
         box.statistics.drops[Drop.IP_OPTIONS] += 1
         return
-    addresses = bytes(data[12:20])
+    (addresses,) = _addresses4(data)
     decision = box.decisions4.get(addresses, device.index, box.topology.fib4.generation)
     if decision is None:
         decision = _decide_ipv4(box, device, addresses[:4], addresses[4:])
@@ -143,7 +147,7 @@ def ipv6(box: Box, packet: Packet) -> None:
     box.statistics.routing += 1
     device = packet.iif
     assert device is not None
-    addresses = bytes(packet.data[8:40])
+    (addresses,) = _addresses6(packet.data)
     decision = box.decisions6.get(addresses, device.index, box.topology.fib6.generation)
     if decision is None:
         decision = _decide_ipv6(box, device, addresses[16:])
