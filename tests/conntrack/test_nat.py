@@ -327,7 +327,7 @@ class TestUnusualHeaders:
         p.iif = lab.eth0
         lab.conntrack.incoming(p, Hook.PREROUTING)
         p.data[:] = udp(CLIENT, "10.9.9.9", 5000, 99)
-        assert lab.nat.hook(p, Hook.PREROUTING, ()) == 1
+        assert lab.nat.station(Hook.PREROUTING, ())(p) == 1
         assert ends(p) == (CLIENT, 5000, "10.0.2.50", 8080)
 
 

@@ -159,7 +159,7 @@ def test_too_short_to_translate(lab, shorter):
     out = raw(lab.forward(sent))
     p = packet(unreachable("10.0.2.77", ROUTER, out[: shorter - 28]), lab.now)
     p.ct, p.ctinfo = lab.only(), 4
-    assert lab.nat.hook(p, Hook.PREROUTING, ()) == 0
+    assert lab.nat.station(Hook.PREROUTING, ())(p) == 0
     assert p.drop is Drop.NAT
 
 
@@ -168,7 +168,7 @@ def test_later_fragments_are_not_translated(lab):
     out[6:8] = b"\0\1"
     p = packet(unreachable("10.0.2.77", ROUTER, bytes(out)), lab.now)
     p.ct, p.ctinfo = lab.only(), 4
-    assert lab.nat.hook(p, Hook.PREROUTING, ()) == 0
+    assert lab.nat.station(Hook.PREROUTING, ())(p) == 0
 
 
 def test_of_the_box_itself(lab):

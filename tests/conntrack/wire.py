@@ -196,7 +196,7 @@ class Lab:
         p.hook = hook
         if first is not None and first(p, hook) != 1:
             return False
-        if self.translating and self.nat.hook(p, hook, self.rules.get(hook, ())) != 1:
+        if self.translating and self.nat.station(hook, self.rules.get(hook, ()))(p) != 1:
             return False
         return first is not None or self.conntrack.confirm(p) == 1
 

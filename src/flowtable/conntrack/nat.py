@@ -30,7 +30,7 @@ from flowtable.ruleset.verdict import Verdict
 from flowtable.topology.event import AddressChanged, LinkChanged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from flowtable.conntrack.connection import Connection
     from flowtable.conntrack.core import Conntrack
@@ -71,45 +71,51 @@ class Nat:
         self._topology = topology
         topology.subscribe(self._changed)
 
-    def hook(self, packet: Packet, hook: int, chains: Iterable[Chain]) -> int:
-        """Translate a packet at prerouting, input, output or postrouting.
+    def station(self, hook: int, chains: Sequence[Chain]) -> Chain:
+        """The station that translates packets at prerouting, input, output or postrouting.
 
         The first packet of a connection goes through the nat chains, until one of them calls
         ``setup``; if none does it keeps its addresses, and its ports unless they are taken.
 
         Args:
-            packet: the packet; its ``hook`` is set.
-            hook: the same hook.
+            hook: where it stands.
             chains: nat base chains of the hook in the order of their priorities.
 
         Returns:
-            A ``Verdict``. With DROP, ``packet.drop`` says why.
+            What to call with each packet, whose ``hook`` is set. It returns a ``Verdict``. With
+            DROP, ``packet.drop`` says why.
 
         Ref: net/netfilter/nf_nat_core.c:nf_nat_inet_fn.
         """
-        connection = packet.ct
-        if connection is None:
-            return _ACCEPT
-        ctinfo = packet.ctinfo
-        if ctinfo == _ESTABLISHED or ctinfo == _ESTABLISHED_REPLY:  # noqa: SIM109 - twice as fast
-            prepared = connection.rewrites
-            if prepared is None:
-                return _ACCEPT
-            if hook == _POSTROUTING and connection.masquerade and self._moved(connection, packet):
-                return _DROP
-            rewrite = prepared[(ctinfo & 1) * 2 + SIDES[hook]]
-            if rewrite is None or rewrite.apply(packet):
-                return _ACCEPT
-            packet.drop = Drop.NAT
-            return _DROP
-        if ctinfo != _NEW and packet.l4proto == (ICMP if packet.family == IPV4 else ICMPV6):
-            if translate_error(connection, packet, hook):
-                return _ACCEPT
-            packet.drop = Drop.NAT
-            return _DROP
-        return self._begin(connection, packet, hook, chains)
+        side = SIDES[hook]
+        leaving = hook == _POSTROUTING
 
-    def _begin(self, connection: Connection, packet: Packet, hook: int, chains: Iterable[Chain]) -> int:
+        def translate(packet: Packet) -> int:
+            connection = packet.ct
+            if connection is None:
+                return _ACCEPT
+            ctinfo = packet.ctinfo
+            if ctinfo == _ESTABLISHED or ctinfo == _ESTABLISHED_REPLY:  # noqa: SIM109 - twice as fast
+                prepared = connection.rewrites
+                if prepared is None:
+                    return _ACCEPT
+                if leaving and connection.masquerade and self._moved(connection, packet):
+                    return _DROP
+                # Bit 1 of ctinfo is the direction: 0 in ESTABLISHED, 3 in ESTABLISHED_REPLY.
+                rewrite = prepared[(ctinfo & 2) + side]
+                translated = rewrite is None or rewrite.apply(packet)
+            elif ctinfo != _NEW and packet.l4proto == (ICMP if packet.family == IPV4 else ICMPV6):
+                translated = translate_error(connection, packet, hook)
+            else:
+                return self._begin(connection, packet, hook, chains)
+            if translated:
+                return _ACCEPT
+            packet.drop = Drop.NAT
+            return _DROP
+
+        return translate
+
+    def _begin(self, connection: Connection, packet: Packet, hook: int, chains: Sequence[Chain]) -> int:
         side = SIDES[hook]
         if connection.status & _DONE[side]:
             if hook == _POSTROUTING and connection.masquerade and self._moved(connection, packet):
@@ -204,7 +210,7 @@ class Nat:
 
         Ref: include/net/netfilter/nf_nat.h:nf_nat_oif_changed.
         """
-        if packet.reply or packet.oif is None or packet.oif.index == connection.masquerade:
+        if packet.oif is None or packet.oif.index == connection.masquerade or packet.reply:
             return False
         self._conntrack.count(connection, packet, 0)
         self._conntrack.delete(connection, packet.time, Removal.ROUTE_CHANGED)
