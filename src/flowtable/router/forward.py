@@ -5,6 +5,7 @@ Ref: net/ipv4/ip_forward.c:ip_forward, net/ipv6/ip6_output.c:ip6_forward.
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from flowtable.packet import icmp, icmpv6
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
     from flowtable.router.box import Box
     from flowtable.topology.route import Route
+
+# TTL, protocol, checksum.
+_lifetime = Struct(">BBH")
+_read_lifetime, _write_lifetime = _lifetime.unpack_from, _lifetime.pack_into
 
 _NO_OPTIONS: Final = 0x45
 """First byte of an IPv4 header of 20 bytes."""
@@ -37,7 +42,8 @@ def ipv4(box: Box, packet: Packet, route: Route, *, redirect: bool) -> None:
     if packet.pkttype != _HOST:
         statistics.drops[Drop.NOT_FORWARDABLE] += 1
         return
-    if data[8] <= 1:
+    ttl, protocol, check = _read_lifetime(data, 8)
+    if ttl <= 1:
         box.icmp_error(packet, icmp.TIME_EXCEEDED, icmp.TTL_EXCEEDED)
         statistics.drops[Drop.TTL_EXPIRED] += 1
         return
@@ -49,11 +55,10 @@ def ipv4(box: Box, packet: Packet, route: Route, *, redirect: bool) -> None:
         statistics.drops[Drop.TOO_BIG] += 1
         return
 
-    check = (data[10] << 8 | data[11]) + 0x0100
-    check += check >= 0xFFFF
-    data[10] = check >> 8 & 0xFF
-    data[11] = check & 0xFF
-    data[8] -= 1
+    check += 0x0100
+    if check >= 0xFFFF:
+        check = check + 1 & 0xFFFF
+    _write_lifetime(data, 8, ttl - 1, protocol, check)
 
     if redirect:
         box.redirects.ipv4(packet, route, box.now)
