@@ -40,12 +40,12 @@ def read_rows(text: str) -> Iterator[Row]:
         if line.startswith("= "):
             family, chain = line[2:].split(" ; ")
         elif line and not line.startswith("#"):
-            rule, verdict, expected = (f"{line} ;  ; ".split(" ; ") + [""])[:3]
+            rule, verdict, expected = [*f"{line} ;  ; ".split(" ; "), ""][:3]
             yield Row(family, chain, rule, verdict, expected.strip(" ;"), number)
 
 
 def write_rows(rows: Iterable[Row]) -> str:
-    lines = []
+    lines: list[str] = []
     place = None
     for row in rows:
         if place != (row.family, row.chain):

@@ -21,9 +21,7 @@ def test_file(case: Case) -> None:
     try:
         output = print_ruleset(parse(case.text, "case.nft"))
     except RulesetError as error:
-        output = "".join(
-            f"{line}\n" for line in str(error).splitlines() if not line.startswith("hint: ")
-        )
+        output = "".join(f"{line}\n" for line in str(error).splitlines() if not line.startswith("hint: "))
     assert stripped(output) == stripped(case.expected)
 
 

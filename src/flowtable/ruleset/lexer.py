@@ -1,7 +1,8 @@
 """From text to tokens.
 
 The words of the language are not told apart here: whether ``state`` is a keyword or a name
-depends on where it stands, which only the parser knows. Ref: nftables src/scanner.l.
+depends on where it stands, which only the parser knows. Ref: nftables src/scanner.l. What
+nft prints but cannot read itself, the Ethernet types ``8021q`` and ``8021ad``, is read here.
 """
 
 from __future__ import annotations
@@ -135,7 +136,8 @@ _TOKEN: Final = re.compile(
     | (?P<quoted>"[^"\n]*")
     | (?P<address>[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z_.])
         | (?:[0-9A-Fa-f]{1,4})?(?::[0-9A-Fa-f]{0,4}){2,7}(?:(?:\.[0-9]{1,3}){3})?(?![0-9A-Za-z_.:])
-        | [0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}(?=[ \t\n\-},;]))
+        | [0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}(?=[ \t\n\-},;])
+        | 8021(?:q|ad)(?![0-9A-Za-z_/\-.]))
     | (?P<time>(?=[0-9])(?:[0-9]+d)?(?:[0-9]+h)?(?:[0-9]+m)?(?:[0-9]+s)?(?:[0-9]+ms)?(?<=[dhms])
         (?![0-9A-Za-z_]))
     | (?P<number>0x[0-9A-Fa-f]+|[0-9]+)

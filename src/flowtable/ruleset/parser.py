@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 MAX_ERRORS: Final = 10
 """Syntax errors after which nft gives up."""
 MAX_INCLUDES: Final = 16
+MAX_ELEMENTS: Final = 1_000_000
+"""More elements than any set of a router has; bounds what nested variables expand to."""
 MAX_DEPTH: Final = 64
 """Parentheses, braces and blocks within each other; deeper than any ruleset, shallower than the stack."""
 
@@ -306,7 +308,7 @@ class Parser:
         if self.at(Kind.BRACE_OPEN) and self.following.kind is Kind.BRACE_CLOSE:
             start = self.advance().span
             self.advance()
-            return SetTerm((), self.since(start))
+            return SetTerm((), self.since(start), 0)
         return self.right_side()
 
     def variable(self) -> Term:
@@ -496,7 +498,11 @@ class Parser:
                 self.skip_newlines()
         self.expect(Kind.BRACE_CLOSE, "comma", "'}'")
         self.leave()
-        return SetTerm(tuple(elements), self.since(start))
+        span = self.since(start)
+        size = sum(element.key.size if isinstance(element.key, SetTerm) else 1 for element in elements)
+        if size > MAX_ELEMENTS:
+            raise self.error(f"more than {MAX_ELEMENTS} elements", span)
+        return SetTerm(tuple(elements), span, size)
 
     def _element(self, data: bool | None) -> ElementTerm:
         start = self.token.span

@@ -1,31 +1,24 @@
 """A ruleset as ``nft list ruleset`` prints it.
 
-Ref: nftables src/rule.c:do_list_table, src/netlink_delinearize.c for what is left out.
+Ref: nftables src/rule.c:do_list_table.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowtable.ruleset.expressions.headers import HEADERS
 from flowtable.ruleset.expressions.mapping import format_data
-from flowtable.ruleset.expressions.payload import Payload
-from flowtable.ruleset.family import Family
 from flowtable.ruleset.hook import Hook
+from flowtable.ruleset.implied import visible
 from flowtable.ruleset.keywords import is_name
 from flowtable.ruleset.priority import text as priority_text
-from flowtable.ruleset.selector import Identity, Layer
-from flowtable.ruleset.statements.match import Match
-from flowtable.ruleset.statements.reject import Reject
 from flowtable.ruleset.statements.vmap import format_verdict
 from flowtable.ruleset.values import format_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from flowtable.ruleset.family import Family
     from flowtable.ruleset.model import Chain, Flowtable, Rule, Ruleset, Table
     from flowtable.ruleset.sets import Set
-    from flowtable.ruleset.statement import Statement
     from flowtable.ruleset.values import Element
 
 
@@ -174,80 +167,3 @@ def _element(element: Element, declared: Set) -> str:
         else:
             text += f" : {format_data(element.data, declared.data)}"  # type: ignore[arg-type]
     return text
-
-
-def visible(statements: list[Statement], family: Family) -> list[Statement]:
-    """The statements less the protocol tests that what follows implies anyway.
-
-    A test is kept if something with an effect of its own stands between.
-    """
-    hidden: set[int] = set()
-    pending: dict[Layer, int] = {}
-    for index, statement in enumerate(statements):
-        if family in (Family.IP, Family.IP6):
-            _hide_own_family(statements, pending, family, hidden)
-        for header in _headers(statement):
-            at = pending.get(header.layer)
-            if at is not None and _implies(statements[at], header, family):
-                hidden.add(at)
-                del pending[header.layer]
-        if _resets(statement, family) and Layer.TRANSPORT in pending:
-            hidden.add(pending.pop(Layer.TRANSPORT))
-        if isinstance(statement, Match):
-            identity = statement.identity
-            if identity is not None:
-                pending[identity.layer] = index
-            for layer in _messages(statement):
-                at = pending.get(layer)
-                if at is not None and at != index:
-                    hidden.add(at)
-                    del pending[layer]
-        else:
-            pending.clear()
-    return [statement for index, statement in enumerate(statements) if index not in hidden]
-
-
-def _hide_own_family(
-    statements: list[Statement], pending: dict[Layer, int], family: Family, hidden: set[int]
-) -> None:
-    at = pending.get(Layer.NETWORK)
-    if at is None:
-        return
-    test = statements[at]
-    assert isinstance(test, Match)
-    if test.identity == Identity(Layer.NETWORK, family.value):
-        hidden.add(at)
-        del pending[Layer.NETWORK]
-
-
-def _headers(statement: Statement) -> Iterator[Identity]:
-    """The headers that a statement reads, and those that they need below them."""
-    for header in statement.headers:
-        yield header
-        known = HEADERS.get(header.protocol)
-        if known is not None and known.network:
-            yield Identity(Layer.NETWORK, known.network)
-
-
-def _implies(test: Statement, header: Identity, family: Family) -> bool:
-    """Whether reading a header implies a test that stands in front of it."""
-    assert isinstance(test, Match)
-    if test.identity != header:
-        return False
-    if test.left.header is not None:
-        return family in (Family.IP, Family.IP6)
-    return not (family is Family.INET and test.left.text() == "meta protocol")
-
-
-def _resets(statement: Statement, family: Family) -> bool:
-    """Whether a statement implies TCP without showing it."""
-    resets = isinstance(statement, Reject) and statement.reply == "tcp reset"
-    return resets and family in (Family.IP, Family.IP6)
-
-
-def _messages(statement: Match) -> tuple[Layer, ...]:
-    """Whether a match reads a field that only one type of ICMP message has."""
-    left = statement.left
-    if isinstance(left, Payload) and len(left.field.messages) == 1:
-        return (Layer.MESSAGE,)
-    return ()

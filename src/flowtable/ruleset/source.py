@@ -83,7 +83,8 @@ class Diagnostic:
         while parent is not None:
             parents.append(parent)
             parent = parent.source.parent
-        lines.extend(f"In file included from {span.place}:" for span in parents)
+        for span in parents:
+            lines.append(f"{'In file included' if not lines else '':16} from {span.place}:")
         lines.append(f"{self.span.place}: Error: {self.message}")
         text = self.span.source.line(self.span.line)
         lines.append(text)

@@ -118,10 +118,17 @@ class ElementTerm(NamedTuple):
 
 
 class SetTerm(NamedTuple):
-    """``{ 22, 80 }`` or ``{ 22 : accept }``."""
+    """``{ 22, 80 }`` or ``{ 22 : accept }``.
+
+    Attributes:
+        elements: its elements, some of which may be sets in turn.
+        span: from brace to brace.
+        size: how many elements it has, those of sets in it included.
+    """
 
     elements: tuple[ElementTerm, ...]
     span: Span
+    size: int
 
 
 class ReferenceTerm(NamedTuple):

@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from flowtable.ruleset.syntax import Term
     from flowtable.ruleset.types.base import DataType, Value
 
-MAX_ELEMENTS = 1_000_000
-"""More elements than any set of a router has; bounds what nested variables expand to."""
-
 
 class Exact(NamedTuple):
     """One value."""
@@ -223,8 +220,6 @@ def elements(
     """
     found: list[Element] = []
     for item in _flatten(term):
-        if len(found) >= MAX_ELEMENTS:
-            raise fail(f"more than {MAX_ELEMENTS} elements", term.span)
         if item.data is not None and data is None:
             raise fail("mapping outside of map context", item.span)
         if item.data is None and data is not None:

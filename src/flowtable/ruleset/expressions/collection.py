@@ -14,6 +14,7 @@ from flowtable.ruleset.values import (
     Element,
     Exact,
     Interval,
+    Key,
     ascending,
     bounds,
     check_disjoint,
@@ -54,6 +55,11 @@ class AnonymousSet:
         else:
             unique = {element.key: element for element in reversed(written)}
             self.elements = ascending(unique.values(), datatype)
+
+    @property
+    def only(self) -> Key | None:
+        """The one thing that is left of its elements, None if there is more."""
+        return self.elements[0].key if len(self.elements) == 1 else None
 
     def text(self, datatype: DataType) -> str:
         """``{ 22, 80 }``."""

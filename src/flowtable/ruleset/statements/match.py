@@ -97,10 +97,26 @@ class Match(Statement):
 
     @property
     def identity(self) -> Identity | None:
-        """The protocol that a packet has which matches."""
+        """The one protocol that a packet has which matches."""
         if self.operator is Operator.EQ and isinstance(self.right, Exact):
             return self.left.identity(self.right.value)
         return None
+
+    @property
+    def identities(self) -> list[Identity]:
+        """The protocols that a packet can have which matches, as far as the match names them."""
+        if self.operator is not Operator.EQ:
+            return []
+        keys: list[Key | None] = []
+        if isinstance(self.right, Exact):
+            keys = [self.right]
+        elif isinstance(self.right, AnonymousSet):
+            keys = [element.key for element in self.right.written]
+        return [
+            identity
+            for covered in keys
+            if isinstance(covered, Exact) and (identity := self.left.identity(covered.value)) is not None
+        ]
 
     def lookups(self) -> tuple[str, ...]:
         """The set on the right side, if it is a named one."""
@@ -266,7 +282,9 @@ class MatchSyntax(Statement):
             raise unsupported_value(self.left)
         left = check_expression(self.left, rule)
         match = self._normalise(left, rule)
-        self._learn(match, rule)
+        identities = match.identities
+        if identities:
+            rule.learn(identities, left.span, certain=match.identity is not None)
         return match
 
     def _normalise(self, left: Selector, rule: RuleContext) -> Match:
@@ -283,6 +301,8 @@ class MatchSyntax(Statement):
                 if operator not in (None, Operator.EQ, Operator.NE):
                     raise self._undefined("set", right)
                 found = check_set(right, left, rule)
+                if isinstance(found, AnonymousSet) and (only := found.only) is not None:
+                    return _normal(left, operator or Operator.EQ, only, self.span)
                 return Match(left, operator or Operator.EQ, found, self.span)
             case FlagsTerm(value, mask, _):
                 masked = Bitwise(left, flags(mask, left.datatype), 0, left.span)
@@ -311,24 +331,6 @@ class MatchSyntax(Statement):
             right.span,
             self.operator_span,
         )
-
-    @staticmethod
-    def _learn(match: Match, rule: RuleContext) -> None:
-        if match.operator is not Operator.EQ:
-            return
-        if isinstance(match.right, Exact):
-            keys: list[Key] = [match.right]
-        elif isinstance(match.right, AnonymousSet):
-            keys = [element.key for element in match.right.written if element.key is not None]
-        else:
-            return
-        identities = [
-            identity
-            for covered in keys
-            if isinstance(covered, Exact) and (identity := match.left.identity(covered.value)) is not None
-        ]
-        if identities:
-            rule.learn(identities, match.left.span, certain=len(keys) == 1)
 
 
 def _normal(left: Selector, operator: Operator | None, right: Key, span: Span) -> Match:

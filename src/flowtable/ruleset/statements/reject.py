@@ -86,8 +86,8 @@ class Reject(Statement):
             raise rule.error("abstracted ICMP unreachable not supported", at, self._keyword)
         elif self.code not in _ICMPX:
             raise rule.error("Could not process rule: Invalid argument", self.span)
-        default = "icmpx" if rule.family not in (Family.IP, Family.IP6) else self.reply
-        self.bare = self.reply == default and self.code == _PORT_UNREACHABLE[self.reply]
+        if self.code == _PORT_UNREACHABLE[self.reply]:
+            self.bare = rule.family in (Family.IP, Family.IP6) or rule.network is None
         return self
 
     def _check_reset(self, rule: RuleContext) -> None:
