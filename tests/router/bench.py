@@ -83,6 +83,7 @@ class Bench:
         failed: packets whose neighbour did not answer.
         discarded: packets that ended silently.
         expired: first fragments whose others did not come, with the time.
+        joined: how many fragments each reassembled packet was made of.
     """
 
     def __init__(self, box: str = BOX, *, topology: Topology | None = None, **sysctls: int) -> None:
@@ -99,6 +100,7 @@ class Bench:
         self.failed: list[Packet] = []
         self.discarded: list[Packet] = []
         self.expired: list[tuple[Packet, int]] = []
+        self.joined: list[int] = []
         self.peers = Peers()
         self.budget = IcmpBudget(self.topology.sysctls)
         self.icmp = Icmp(self.topology, self.peers, self.budget, Identifiers(), self._output)
@@ -119,10 +121,18 @@ class Bench:
         self.redirects = Redirects(self.topology, self.peers, self.icmp, self._output)
         self.reject = Reject(self.topology, self.icmp, self.icmpv6, self._output)
         self.reassembly4 = Reassembly4(
-            self.topology, self.peers, discard=self._discard, time_exceeded=self._expired
+            self.topology,
+            self.peers,
+            discard=self._discard,
+            time_exceeded=self._expired,
+            joined=self._joined,
         )
         self.reassembly6 = Reassembly6(
-            self.topology, conntrack=True, discard=self._discard, time_exceeded=self._expired
+            self.topology,
+            conntrack=True,
+            discard=self._discard,
+            time_exceeded=self._expired,
+            joined=self._joined,
         )
 
     def _output(self, packet: Packet, now: int) -> None:
@@ -138,6 +148,9 @@ class Bench:
 
     def _expired(self, packet: Packet, now: int) -> None:
         self.expired.append((packet, now))
+
+    def _joined(self, packet: Packet, now: int) -> None:
+        self.joined.append(len(packet.frag_sizes))
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""

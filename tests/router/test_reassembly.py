@@ -63,7 +63,8 @@ def test_three_fragments_in_any_order():
     assert (middle.mark, middle.time, middle.iif) == (5, bench.now, bench.a0)
     assert (middle.frag_max_size, middle.frag_df, middle.frag_sizes) == (820, False, (800, 800, 400))
     assert (middle.thoff, middle.fragoff) == (20, 0)
-    assert len(bench.reassembly4) == 0
+    assert bench.joined == [3]
+    assert len(bench.reassembly4) == bench.reassembly4.waiting == 0
     assert bench.reassembly4.next_due is None
 
 
@@ -207,7 +208,12 @@ def test_the_box_is_told_when_time_is_up():
     alarm = Alarm()
     bench = Bench(ipfrag_time=30)
     reassembly = Reassembly4(
-        bench.topology, bench.peers, discard=bench._discard, time_exceeded=bench._expired, alarm=alarm
+        bench.topology,
+        bench.peers,
+        discard=bench._discard,
+        time_exceeded=bench._expired,
+        joined=bench._joined,
+        alarm=alarm,
     )
     assert reassembly.gather(piece(bench, 0, 800)) == STOLEN
     assert alarm.due == START + 30 * SECOND
@@ -390,7 +396,11 @@ def test_which_sysctls_ipv6_obeys():
     bench = Bench(nf_conntrack_frag6_high_thresh=0, ip6frag_high_thresh=4096)
     assert gather6(bench, piece6(bench, 0, 800)) == [DROP]
     local = type(bench.reassembly6)(
-        bench.topology, conntrack=False, discard=bench._discard, time_exceeded=bench._expired
+        bench.topology,
+        conntrack=False,
+        discard=bench._discard,
+        time_exceeded=bench._expired,
+        joined=bench._joined,
     )
     assert local.gather(piece6(bench, 0, 800)) == STOLEN
     assert local.next_due == START + 60 * SECOND

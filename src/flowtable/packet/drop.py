@@ -19,6 +19,7 @@ class Drop(Enum):
     IP_CHECKSUM = "wrong IP header checksum"
     IP_TRUNCATED = "shorter than its IP header says"
     MARTIAN_SOURCE = "source address that cannot be"
+    MARTIAN_DESTINATION = "destination address that cannot be"
     REVERSE_PATH = "reverse path filter"
     NO_ROUTE = "no route to the destination"
     BLACKHOLE = "blackhole route"

@@ -171,7 +171,7 @@ class Arp:
 
     def _is_unicast(self, address: bytes) -> bool:
         """Whether the address may be another host's (RTN_UNICAST of inet_addr_type_dev_table)."""
-        if address[0] == 0 or address[0] & 0xF0 == 0xE0 or address == b"\xff\xff\xff\xff":
+        if address == _ANY or address[0] & 0xF0 == 0xE0 or address == b"\xff\xff\xff\xff":
             return False
         route = self._topology.fib4.lookup(address)
         return route is None or route.type not in (RouteType.LOCAL, RouteType.BROADCAST)
@@ -181,7 +181,7 @@ class Arp:
         sysctls = self._topology.sysctls
         if sender[0] == 127 and not sysctls.route_localnet(device.name):
             return False
-        if sender[0] == 0 or sender[0] & 0xF0 == 0xE0 or sender == b"\xff\xff\xff\xff":
+        if sender == _ANY or sender[0] & 0xF0 == 0xE0 or sender == b"\xff\xff\xff\xff":
             return False
         back = self._topology.fib4.lookup(sender)
         if back is not None and back.type is RouteType.LOCAL:

@@ -144,6 +144,7 @@ class Box:
             peers,
             discard=self._discard,
             time_exceeded=self._reassembly_expired,
+            joined=self._joined,
             alarm=self._alarm,
         )
         self.reassembly6 = Reassembly6(
@@ -151,6 +152,7 @@ class Box:
             conntrack=True,
             discard=self._discard,
             time_exceeded=self._reassembly_expired,
+            joined=self._joined,
             alarm=self._alarm,
         )
         self.local_reassembly6 = Reassembly6(
@@ -158,12 +160,13 @@ class Box:
             conntrack=False,
             discard=self._discard,
             time_exceeded=self._reassembly_expired,
+            joined=self._joined,
             alarm=self._alarm,
         )
         self.neighbours = Resolver(
             topology, deliver=self._deliver, fail=self._unreachable, discard=self._discard, alarm=self._alarm
         )
-        self.arp = Arp(topology, self.neighbours, self._transmit)
+        self.arp = Arp(topology, self.neighbours, self._send_arp)
         self.nd = NeighbourDiscovery(topology, self.neighbours, self._output)
         self.local = Local(topology, self.icmp, self.icmpv6, self.nd, self._output)
         self.reject = Reject(topology, self.icmp, self.icmpv6, self._output)
@@ -173,7 +176,9 @@ class Box:
         self.ipv4 = hooks.pipeline(self, IPV4)
         self.ipv6 = hooks.pipeline(self, IPV6)
         devices = topology.devices.values()
-        self.ports = {device.index: ingress.Port(hooks.at_ingress(self, device)) for device in devices}
+        self.ports = {
+            device.index: ingress.Port(hooks.at_ingress(self, device, ruleset)) for device in devices
+        }
         self.egress_hooks = {
             device.index: chains
             for device in devices
@@ -187,6 +192,12 @@ class Box:
             self.reassembly6,
             self.local_reassembly6,
         )
+
+    @property
+    def waiting(self) -> int:
+        """How many packets are in the box: fragments of a packet, and what waits for its next hop."""
+        reassembly = self.reassembly4.waiting + self.reassembly6.waiting + self.local_reassembly6.waiting
+        return reassembly + self.neighbours.waiting
 
     def receive(self, device: Device, frame: bytes, now: int) -> None:
         """Take a frame off a device's wire.
@@ -251,7 +262,8 @@ class Box:
     def _output(self, packet: Packet, now: int) -> None:
         output.send(self, packet)
 
-    def _transmit(self, device: Device, frame: bytes, now: int) -> None:
+    def _send_arp(self, device: Device, frame: bytes, now: int) -> None:
+        self.statistics.arp_sent += 1
         egress.transmit(self, device, frame)
 
     def _deliver(self, packet: Packet, neighbour: Neighbour, now: int) -> None:
@@ -264,6 +276,9 @@ class Box:
 
     def _discard(self, packet: Packet, now: int) -> None:
         self.statistics.drops[packet.drop or Drop.RULE] += 1
+
+    def _joined(self, packet: Packet, now: int) -> None:
+        self.statistics.reassembled += len(packet.frag_sizes) - 1
 
     def _unreachable(self, packet: Packet, now: int) -> None:
         """Ref: net/ipv4/route.c:ipv4_link_failure, net/ipv6/route.c:ip6_link_failure."""

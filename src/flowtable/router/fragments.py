@@ -143,21 +143,32 @@ def _start(run: list[int]) -> int:
 class Reassembly(ABC):
     """What IPv4 and IPv6 have in common: the queues, their timers and their memory."""
 
-    __slots__ = ("_alarm", "_discard", "_memory", "_queues", "_time_exceeded", "_topology")
+    __slots__ = ("_alarm", "_discard", "_joined", "_memory", "_queues", "_time_exceeded", "_topology")
 
     def __init__(
-        self, topology: Topology, discard: Report, time_exceeded: Report, alarm: Alarm | None
+        self,
+        topology: Topology,
+        discard: Report,
+        time_exceeded: Report,
+        joined: Report,
+        alarm: Alarm | None,
     ) -> None:
         self._alarm = Alarm() if alarm is None else alarm
         self._topology = topology
         self._discard = discard
         self._time_exceeded = time_exceeded
+        self._joined = joined
         self._queues: dict[bytes, Queue] = {}
         self._memory = 0
 
     def __len__(self) -> int:
         """How many packets wait for fragments."""
         return len(self._queues)
+
+    @property
+    def waiting(self) -> int:
+        """How many fragments wait for others."""
+        return sum(len(queue.fragments) for queue in self._queues.values())
 
     @property
     def next_due(self) -> int | None:

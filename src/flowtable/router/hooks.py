@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
     from flowtable.router.box import Box
     from flowtable.ruleset.evaluate import BaseChain
+    from flowtable.ruleset.model import Ruleset
     from flowtable.topology.device import Device
 
     Stage = Callable[[Packet], int]
@@ -61,24 +62,27 @@ _NAT_PRIORITY: Final = {
 """Ref: net/netfilter/nf_nat_proto.c:nf_nat_ipv4_ops."""
 
 
-def at_ingress(box: Box, device: Device) -> tuple[IngressHook, ...]:
+def at_ingress(box: Box, device: Device, ruleset: Ruleset) -> tuple[IngressHook, ...]:
     """What frames meet on arrival at a device, before anything else looks at them.
 
-    Of equal priority, what was registered last runs first; flowtables are registered after the
-    chains of their table (nftables ``do_add_table``).
+    Of equal priority, what was registered last runs first. Tables register in the order of the
+    ruleset, each its chains and then its flowtables (nftables ``nft_cmd_expand``).
 
     Ref: net/netfilter/core.c:nf_hook_entries_grow.
     """
-    hooks: list[tuple[int, IngressHook]] = [
-        (chain.priority, chain) for chain in box.program.device_chains(device.name, Hook.INGRESS)
-    ]
+    place = {key: -number for number, key in enumerate(ruleset.tables)}
+    hooks: list[tuple[int, int, IngressHook]] = []
+    for flowtable in box.flowtables:
+        declaration = flowtable.declaration
+        if device.name in declaration.devices:
+            table = place[declaration.family, declaration.table]
+            hooks.append((declaration.priority, table, flowtable.datapath.process))
     hooks += (
-        (flowtable.declaration.priority, flowtable.datapath.process)
-        for flowtable in box.flowtables
-        if device.name in flowtable.declaration.devices
+        (chain.priority, place[chain.family, chain.table], chain)
+        for chain in box.program.device_chains(device.name, Hook.INGRESS)
     )
-    hooks.sort(key=lambda hook: hook[0])
-    return tuple(hook for _, hook in hooks)
+    hooks.sort(key=lambda hook: hook[:2])
+    return tuple(hook for *_, hook in hooks)
 
 
 def _stages(box: Box, family: int, hook: Hook) -> Stages:

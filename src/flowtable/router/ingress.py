@@ -17,6 +17,8 @@ from flowtable.packet.packet import (
     ETHERTYPE_ARP,
     ETHERTYPE_IPV4,
     ETHERTYPE_IPV6,
+    ETHERTYPE_QINQ,
+    ETHERTYPE_VLAN,
     IPV4,
     IPV6,
     Packet,
@@ -42,6 +44,7 @@ _BROADCAST_MAC: Final = b"\xff" * 6
 _ETHERTYPE_IPV4: Final = ETHERTYPE_IPV4.to_bytes(2)
 _ETHERTYPE_IPV6: Final = ETHERTYPE_IPV6.to_bytes(2)
 _ETHERTYPE_ARP: Final = ETHERTYPE_ARP.to_bytes(2)
+_TAGS: Final = frozenset({ETHERTYPE_VLAN.to_bytes(2), ETHERTYPE_QINQ.to_bytes(2)})
 _FAMILY: Final = {_ETHERTYPE_IPV4: IPV4, _ETHERTYPE_IPV6: IPV6}
 
 
@@ -138,8 +141,25 @@ def _not_ip(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> N
     elif frame[12:14] == _ETHERTYPE_ARP:
         box.statistics.arp += 1
         box.arp.receive(device, frame, _ETHERNET, pkttype, now)
+    elif (untagged := _without_priority(frame)) is not frame:
+        if untagged[12:14] == _ETHERTYPE_IPV4:
+            prerouting.ipv4(box, device, untagged, pkttype, now)
+        elif untagged[12:14] == _ETHERTYPE_IPV6:
+            prerouting.ipv6(box, device, untagged, pkttype, now)
+        else:
+            _not_ip(box, device, untagged, pkttype, now)
     else:
         box.statistics.drops[Drop.UNKNOWN_PROTOCOL] += 1
+
+
+def _without_priority(frame: bytes) -> bytes:
+    """The frame without tags that name no VLAN and give it a priority only (IEEE 802.1Q, VLAN 0)."""
+    at = 12
+    while (
+        frame[at : at + 2] in _TAGS and len(frame) >= at + 6 and not (frame[at + 2] & 0x0F or frame[at + 3])
+    ):
+        at += 4
+    return frame if at == 12 else frame[:12] + frame[at:]
 
 
 def _packet(device: Device, frame: bytes, pkttype: int, now: int) -> Packet:

@@ -161,6 +161,11 @@ class Resolver:
         self._solicit[family] = solicit
 
     @property
+    def waiting(self) -> int:
+        """How many packets wait for their next hop."""
+        return sum(len(resolution.waiting) for resolution in self._resolutions.values())
+
+    @property
     def next_due(self) -> int | None:
         """When ``advance`` has something to do, None while nothing is timed."""
         timers = self._timers

@@ -25,19 +25,20 @@ _OUTPUT: Final = int(Hook.OUTPUT)
 def send(box: Box, packet: Packet) -> None:
     """Send a packet of the box's own, routed already, through the output and postrouting hooks.
 
-    Where the rules of the output hook change its destination or its mark, it is routed again.
+    Where the rules of the output hook change its destination, it is routed again. That it is where
+    they change its mark makes no difference in a box without rules of policy routing.
 
     Ref: net/netfilter/nf_nat_proto.c:nf_nat_ipv4_local_fn, net/ipv4/netfilter.c:ip_route_me_harder.
     """
     box.statistics.output += 1
     packet.hook = _OUTPUT
-    before = _routed_by(packet)
+    before = _destination(packet)
     ipv4 = packet.family == IPV4
     verdict = (box.ipv4 if ipv4 else box.ipv6).output(packet)
     if verdict != _ACCEPT:
         box.ended(packet, verdict)
         return
-    if _routed_by(packet) != before and not _route_again(box, packet):
+    if _destination(packet) != before and not _route_again(box, packet):
         box.statistics.drops[Drop.NO_ROUTE] += 1
         return
     if ipv4:
@@ -47,7 +48,7 @@ def send(box: Box, packet: Packet) -> None:
 
 
 def _route_again(box: Box, packet: Packet) -> bool:
-    route = box.topology.fib(packet.family).lookup(_routed_by(packet)[0])
+    route = box.topology.fib(packet.family).lookup(_destination(packet))
     if route is None or route.type in REJECTING or route.device is None:
         return False
     packet.dst = route
@@ -55,7 +56,5 @@ def _route_again(box: Box, packet: Packet) -> bool:
     return True
 
 
-def _routed_by(packet: Packet) -> tuple[bytes, int]:
-    """Destination and mark."""
-    data = packet.data
-    return bytes(data[16:20] if packet.family == IPV4 else data[24:40]), packet.mark
+def _destination(packet: Packet) -> bytes:
+    return bytes(packet.data[16:20] if packet.family == IPV4 else packet.data[24:40])

@@ -54,6 +54,7 @@ class Reassembly4(Reassembly):
         *,
         discard: Report,
         time_exceeded: Report,
+        joined: Report,
         alarm: Alarm | None = None,
     ) -> None:
         """Start without fragments.
@@ -63,9 +64,10 @@ class Reassembly4(Reassembly):
             peers: the hosts that send fragments.
             discard: hears of each fragment that ends here, with ``packet.drop`` set, and when.
             time_exceeded: hears of a first fragment to the box itself whose others did not come.
+            joined: hears of each packet that is whole now.
             alarm: told when ``advance`` will have something to do.
         """
-        super().__init__(topology, discard, time_exceeded, alarm)
+        super().__init__(topology, discard, time_exceeded, joined, alarm)
         self._peers = peers
 
     def gather(self, packet: Packet) -> int:
@@ -143,6 +145,7 @@ class Reassembly4(Reassembly):
         packet.thoff = len(header)
         packet.fragoff = 0
         put_together(queue, packet, header)
+        self._joined(packet, packet.time)
         return _ACCEPT
 
     def _too_far(self, queue: Queue, source: bytes, limit: int, now: int) -> bool:
@@ -185,6 +188,7 @@ class Reassembly6(Reassembly):
         conntrack: bool,
         discard: Report,
         time_exceeded: Report,
+        joined: Report,
         alarm: Alarm | None = None,
     ) -> None:
         """Start without fragments.
@@ -196,9 +200,10 @@ class Reassembly6(Reassembly):
             discard: hears of each fragment that ends here, with ``packet.drop`` set, and when.
             time_exceeded: hears of a first fragment whose others did not come. Unlike IPv4 a
                 router says so as well.
+            joined: hears of each packet that is whole now.
             alarm: told when ``advance`` will have something to do.
         """
-        super().__init__(topology, discard, time_exceeded, alarm)
+        super().__init__(topology, discard, time_exceeded, joined, alarm)
         self._conntrack = conntrack
 
     def gather(self, packet: Packet) -> int:
@@ -291,6 +296,7 @@ class Reassembly6(Reassembly):
         packet.frag_max_size = queue.max_size
         put_together(queue, packet, header)
         dissect_ipv6(packet)
+        self._joined(packet, packet.time)
         return _ACCEPT
 
     def _expired(self, first: Packet, now: int) -> None:

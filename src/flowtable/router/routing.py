@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.packet import icmp, icmpv6
 from flowtable.packet.drop import Drop
-from flowtable.packet.packet import IPV6
+from flowtable.packet.packet import IPV4
 from flowtable.router import forward, options
 from flowtable.router import input as local_input
-from flowtable.topology.route import RouteType
+from flowtable.topology.route import REJECTING, RouteType
 
 if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
@@ -43,14 +43,14 @@ class Decision:
         way: where they go.
         route: the route they take, for ``FORWARD`` and ``INPUT``.
         redirect: forwarded back to the link they came from, so their sender is to be told.
-        drop: why they end here, for ``REFUSE``.
+        drop: why they end here, None unless ``REFUSE``.
         error: type and code of the ICMP error that says so to the sender, if one does.
     """
 
     way: Way
     route: Route | None = None
     redirect: bool = False
-    drop: Drop = Drop.NO_ROUTE
+    drop: Drop | None = None
     error: tuple[int, int] | None = None
 
 
@@ -95,9 +95,14 @@ _NO_ROUTE6: Final = (icmpv6.DESTINATION_UNREACHABLE, icmpv6.NO_ROUTE)
 _PROHIBITED6: Final = (icmpv6.DESTINATION_UNREACHABLE, icmpv6.ADMIN_PROHIBITED)
 
 _MARTIAN: Final = Decision(Way.REFUSE, drop=Drop.MARTIAN_SOURCE)
+_MARTIAN_DESTINATION: Final = Decision(Way.REFUSE, drop=Drop.MARTIAN_DESTINATION)
 _REVERSE_PATH: Final = Decision(Way.REFUSE, drop=Drop.REVERSE_PATH)
 _NOT_FORWARDABLE: Final = Decision(Way.REFUSE, drop=Drop.NOT_FORWARDABLE)
 _NOT_FORWARDING: Final = Decision(Way.REFUSE, drop=Drop.NOT_FORWARDING)
+_SILENT: Final = frozenset(
+    {Drop.MARTIAN_SOURCE, Drop.MARTIAN_DESTINATION, Drop.REVERSE_PATH, Drop.NOT_FORWARDABLE}
+)
+"""Packets of these end before their options are looked at. Ref: net/ipv4/ip_input.c:ip_rcv_finish_core."""
 _NO_ROUTE: Final = Decision(Way.REFUSE, drop=Drop.NO_ROUTE, error=_NET_UNREACHABLE)
 _REFUSED: Final = {
     RouteType.BLACKHOLE: Decision(Way.REFUSE, drop=Drop.BLACKHOLE),
@@ -118,27 +123,26 @@ def ipv4(box: Box, packet: Packet) -> None:
     device = packet.iif
     assert device is not None
     data = packet.data
-    if data[0] != _NO_OPTIONS and not options.read_ipv4(box, packet):
-        box.statistics.drops[Drop.IP_OPTIONS] += 1
-        return
     (addresses,) = _addresses4(data)
     decision = box.decisions4.get(addresses, device.index, box.topology.fib4.generation)
     if decision is None:
         decision = _decide_ipv4(box, device, addresses[:4], addresses[4:])
         box.decisions4.put(addresses, device.index, decision)
     way = decision.way
+    route = packet.dst = decision.route
+    if data[0] != _NO_OPTIONS and decision.drop not in _SILENT and not options.read_ipv4(box, packet):
+        box.statistics.drops[Drop.IP_OPTIONS] += 1
+        return
     if way is _FORWARD:
-        route = decision.route
         assert route is not None
-        packet.dst = route
         packet.oif = route.device
         forward.ipv4(box, packet, route, redirect=decision.redirect)
     elif way is _INPUT:
-        packet.dst = decision.route
         local_input.ipv4(box, packet)
     else:
         if decision.error is not None and box.icmp.allow_route_error(packet, box.now):
             box.icmp_error(packet, *decision.error)
+        assert decision.drop is not None
         box.statistics.drops[decision.drop] += 1
 
 
@@ -165,6 +169,7 @@ def ipv6(box: Box, packet: Packet) -> None:
     else:
         if decision.error is not None:
             box.icmpv6_error(packet, *decision.error)
+        assert decision.drop is not None
         box.statistics.drops[decision.drop] += 1
 
 
@@ -175,20 +180,18 @@ _ALL_HOSTS4: Final = b"\xe0\x00\x00\x01"
 
 def _decide_ipv4(box: Box, device: Device, source: bytes, destination: bytes) -> Decision:
     if destination[0] & 0xF0 == 0xE0:
-        # ip_mc_validate_source; the box is a member of all-hosts only and routes no multicast.
-        if destination == _ALL_HOSTS4 and source[0] & 0xF0 != 0xE0:
-            return Decision(Way.INPUT)
-        return _NOT_FORWARDABLE
+        return _input_group(box, device, source) if destination == _ALL_HOSTS4 else _NOT_FORWARDABLE
     if source[0] & 0xF0 == 0xE0 or source == _BROADCAST4:
         return _MARTIAN
     if destination == _BROADCAST4 or (source == _ANY4 and destination == _ANY4):
         return _input_ipv4(box, device, source, None)
-    if source[0] == 0 or destination[0] == 0:
+    if source == _ANY4:
         return _MARTIAN
+    if destination == _ANY4:
+        return _MARTIAN_DESTINATION
     sysctls = box.topology.sysctls
-    loopback = source[0] == 127 or destination[0] == 127
-    if loopback and not device.loopback and not sysctls.route_localnet(device.name):
-        return _MARTIAN
+    if 127 in (source[0], destination[0]) and not device.loopback and not sysctls.route_localnet(device.name):
+        return _MARTIAN_DESTINATION if destination[0] == 127 else _MARTIAN
 
     route = box.topology.fib4.lookup(destination)
     forwarding = sysctls.ip_forward(device.name)
@@ -207,8 +210,20 @@ def _decide_ipv4(box: Box, device: Device, source: bytes, destination: bytes) ->
     return Decision(Way.FORWARD, route, redirect=redirect)
 
 
+def _input_group(box: Box, device: Device, source: bytes) -> Decision:
+    """A multicast packet to a group that the box is a member of.
+
+    Ref: net/ipv4/route.c:ip_mc_validate_source.
+    """
+    if source[0] & 0xF0 == 0xE0 or source == _BROADCAST4:
+        return _MARTIAN
+    if source[0] == 127 and not box.topology.sysctls.route_localnet(device.name):
+        return _MARTIAN
+    return _input_ipv4(box, device, source, None)
+
+
 def _input_ipv4(box: Box, device: Device, source: bytes, route: Route | None) -> Decision:
-    if source == _ANY4 and (route is None or route.type is RouteType.BROADCAST):
+    if source == _ANY4:
         return Decision(Way.INPUT, route)
     verdict = _validate_source(box, device, source, None)
     return verdict if isinstance(verdict, Decision) else Decision(Way.INPUT, route)
@@ -229,16 +244,17 @@ def _validate_source(box: Box, device: Device, source: bytes, out: Device | None
     filtering = sysctls.rp_filter(device.name)
     if not filtering and out is not device:
         return False
-    if back is not None and back.type is not RouteType.UNICAST:
+    if back is None or back.type in REJECTING:
+        return _REVERSE_PATH if filtering else False
+    if back.type is not RouteType.UNICAST and back.type is not RouteType.LOCAL:
         return _MARTIAN
-    if back is not None and back.device is device:
+    if device in (back.device, back.oif):
         return back.gateway is None
-    if filtering == 1 or (filtering and back is None):
+    unnumbered = not any(own.family == IPV4 for own in device.addresses)
+    if filtering == 1 or (filtering and unnumbered):
         return _REVERSE_PATH
-    if filtering:
-        back = fib.lookup(source, oif=device)
-        return back is not None and back.type is RouteType.UNICAST and back.gateway is None
-    return False
+    back = fib.lookup(source, oif=device)
+    return back is not None and back.type is RouteType.UNICAST and back.gateway is None
 
 
 _ALL_NODES: Final = bytes(13) + b"\x01"
@@ -263,7 +279,8 @@ def _decide_ipv6(box: Box, device: Device, destination: bytes) -> Decision:
 def _is_member(box: Box, device: Device, group: bytes) -> bool:
     """Whether the box listens to an IPv6 multicast group on the device.
 
-    All nodes, all routers where it is one, and the solicited-node group of each address.
+    All nodes, all routers where it is one, and the solicited-node group of each address, anycast
+    included.
 
     Ref: net/ipv6/mcast.c:ipv6_chk_mcast_addr, net/ipv6/addrconf.c:addrconf_join_solict.
     """
@@ -274,4 +291,8 @@ def _is_member(box: Box, device: Device, group: bytes) -> bool:
         return scope in (1, 2, 5) and box.topology.sysctls.ip6_router(device.name)
     if group[:13] != _SOLICITED_NODE:
         return False
-    return any(own.address[13:] == group[13:] for own in device.addresses if own.family == IPV6)
+    return any(
+        route.oif is device and route.destination[13:] == group[13:]
+        for route in box.topology.fib6
+        if route.type is RouteType.LOCAL or route.type is RouteType.ANYCAST
+    )

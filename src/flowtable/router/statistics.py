@@ -20,10 +20,18 @@ class Statistics:
     A packet is counted at a station when it arrives there. Fragments are packets of their own
     up to ``prerouting``, where conntrack defragmentation makes one packet of them.
 
+    Nothing is lost. What came into being is what ended, and what still waits (``Box.waiting``)::
+
+        ingress + output + arp_sent + fragmented
+            == transmit + delivered + arp + reassembled + drops.total() + waiting
+
     Attributes:
         ingress: frames received on a device of the box.
         bypass: frames that took the fast path from ingress to the output device.
+        arp: ARP messages received.
+        arp_sent: ARP messages that the box made itself.
         prerouting: packets that entered the classic path.
+        reassembled: fragments that became part of a packet that another fragment completed.
         routing: packets that reached the routing decision.
         input: packets for the box itself.
         delivered: packets that a service of the box, or the box's own stack, took.
@@ -31,6 +39,7 @@ class Statistics:
         forward: packets routed through.
         offloadable: those of ``forward`` that were TCP, UDP or GRE, which a flowtable can take.
         postrouting: packets on their way out by the classic path.
+        fragmented: fragments that packets were cut into, beyond the first of each.
         transmit: frames that left the box, by either path.
         withheld: frames handed to a device that did not leave: it was down, or a rule dropped them.
         offloaded: flows that ``flow add`` put into a flowtable.
@@ -42,7 +51,10 @@ class Statistics:
 
     ingress: int = 0
     bypass: int = 0
+    arp: int = 0
+    arp_sent: int = 0
     prerouting: int = 0
+    reassembled: int = 0
     routing: int = 0
     input: int = 0
     delivered: int = 0
@@ -50,6 +62,7 @@ class Statistics:
     forward: int = 0
     offloadable: int = 0
     postrouting: int = 0
+    fragmented: int = 0
     transmit: int = 0
     withheld: int = 0
     offloaded: int = 0

@@ -34,7 +34,7 @@ def derive4(device: Device, lo: Device) -> list[Route]:
         host = (1 << 32 - address.prefixlen) - 1
         network = int.from_bytes(address.on_link) & ~host
         prefix = network.to_bytes(4)
-        if network >> 24 == 0 or secondary or (prefix == address.address and address.prefixlen == 32):
+        if not network or secondary or (prefix == address.address and address.prefixlen == 32):
             continue
         if device.loopback:
             routes.append(_local(IPV4, device, lo, prefix, address.prefixlen, source))
