@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_RR, IPOption_Timestamp
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_LSRR, IPOption_RR, IPOption_Timestamp
 from scapy.layers.inet6 import (
     HBHOptUnknown,
     ICMPv6EchoRequest,
@@ -20,9 +20,10 @@ from scapy.layers.inet6 import (
     IPv6,
     IPv6ExtHdrDestOpt,
     IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
     IPv6ExtHdrRouting,
 )
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
 A_MAC, A_ROUTER_MAC = "02:00:00:00:01:02", "02:00:00:00:01:01"
@@ -94,6 +95,10 @@ def pieces6(packet: Any, *cuts: int) -> list[Any]:
 def built(packet: Any) -> Any:
     """The packet with lengths and checksums filled in."""
     return type(packet)(bytes(packet))
+
+
+_OVERLONG = [IPOption_RR(length=12, routers=["0.0.0.0"])]
+"""A record route that is longer than the header."""
 
 
 CASES: dict[str, list[tuple[str, bytes]]] = {
@@ -225,6 +230,35 @@ CASES: dict[str, list[tuple[str, bytes]]] = {
     "routing header that goes on": [
         a(ip6(R6A) / IPv6ExtHdrRouting(segleft=1, addresses=[B6]) / ICMPv6EchoRequest(id=5, seq=6))
     ],
+    # Addresses that do not travel, and options of IPv4.
+    "to the network without a route, 0.0.0.0/8": [a(ip("0.1.2.3") / UDP(sport=1111, dport=2222) / b"abc")],
+    "to nobody": [a(ip("0.0.0.0") / UDP(sport=1111, dport=2222) / b"abc")],
+    "to loopback": [a(ip("127.0.0.1") / UDP(sport=1111, dport=2222) / b"abc")],
+    "to the last network": [a(ip("240.0.0.1") / UDP(sport=1111, dport=2222) / b"abc")],
+    "from the network 0.0.0.0/8": [a(IP(src="0.1.2.3", dst=B4, id=7) / UDP(sport=1111, dport=2222) / b"abc")],
+    "from nobody": [a(IP(src="0.0.0.0", dst=B4, id=7) / UDP(sport=1111, dport=2222) / b"abc")],
+    "from loopback": [a(IP(src="127.0.0.9", dst=B4, id=7) / UDP(sport=1111, dport=2222) / b"abc")],
+    "from the router": [a(IP(src=R4B, dst=B4, id=7) / UDP(sport=1111, dport=2222) / b"abc")],
+    "from a group": [a(IP(src="224.0.0.9", dst=B4, id=7) / UDP(sport=1111, dport=2222) / b"abc")],
+    "from the last network": [a(IP(src="240.0.0.1", dst=B4, id=7) / UDP(sport=1111, dport=2222) / b"abc")],
+    "from elsewhere": [a(IP(src="203.0.113.5", dst=B4, id=7) / UDP(sport=1111, dport=2222) / b"abc")],
+    "record of the route": [
+        a(ip(B4, options=[IPOption_RR(length=11, routers=["0.0.0.0"] * 2)]) / UDP(sport=1111, dport=2222))
+    ],
+    "source route": [
+        a(ip(R4A, options=[IPOption_LSRR(length=7, routers=[B4])]) / UDP(sport=1111, dport=2222) / b"abc")
+    ],
+    "option too long": [a(ip(B4, options=_OVERLONG) / UDP(sport=1111, dport=2222) / b"abc")],
+    "option too long, to the far address": [a(ip(R4B, options=_OVERLONG) / UDP(sport=1111, dport=2222))],
+    "option too long, to loopback": [a(ip("127.0.0.1", options=_OVERLONG) / UDP(sport=1111, dport=2222))],
+    "option too long, without a route": [
+        a(ip("203.0.113.5", options=_OVERLONG) / UDP(sport=1111, dport=2222) / b"abc")
+    ],
+    "option too long, blackhole route": [
+        a(ip("10.68.1.1", options=_OVERLONG) / UDP(sport=1111, dport=2222) / b"abc")
+    ],
+    "echo with a priority tag": [a(Dot1Q(vlan=0, prio=3) / ip(R4A) / ICMP(id=5, seq=6) / b"abc")],
+    "echo with a tag": [a(Dot1Q(vlan=5, prio=3) / ip(R4A) / ICMP(id=5, seq=6) / b"abc")],
     # Forwarding, IPv6.
     "hop limit runs out": [a(ip6(B6, hlim=1) / UDP(sport=1111, dport=2222) / DATA[:200])],
     "hop limit runs out on a large packet": [a(ip6(B6, hlim=1) / UDP(sport=1111, dport=2222) / DATA[:1400])],
@@ -242,6 +276,31 @@ CASES: dict[str, list[tuple[str, bytes]]] = {
     "redirect 6": [a(ip6("2001:db8:5::1") / UDP(sport=1111, dport=2222) / DATA[:41])],
     "redirect 6 on the link": [a(ip6("2001:db8:1::9") / UDP(sport=1111, dport=2222) / b"abc")],
     "link-local source leaves the link": [a(IPv6(src=A6L, dst=B6) / UDP(sport=1111, dport=2222) / b"abc")],
+    "from nobody 6": [a(IPv6(src="::", dst=B6) / UDP(sport=1111, dport=2222) / b"abc")],
+    "to nobody, no route 6": [a(ip6("::") / UDP(sport=1111, dport=2222) / b"abc")],
+    "from the router 6": [a(IPv6(src=R6B, dst=B6) / UDP(sport=1111, dport=2222) / b"abc")],
+    "link-local destination": [a(ip6("fe80::1:2") / UDP(sport=1111, dport=2222) / b"abc")],
+    "hop-by-hop option to skip": [
+        a(
+            ip6(B6)
+            / IPv6ExtHdrHopByHop(options=[HBHOptUnknown(otype=0x1E, optdata=b"abcd")])
+            / UDP(sport=1111, dport=2222)
+        )
+    ],
+    "hop-by-hop option to drop": [
+        a(
+            ip6(B6)
+            / IPv6ExtHdrHopByHop(options=[HBHOptUnknown(otype=0x5E, optdata=b"abcd")])
+            / UDP(sport=1111, dport=2222)
+        )
+    ],
+    "hop-by-hop option to report": [
+        a(
+            ip6(B6)
+            / IPv6ExtHdrHopByHop(options=[HBHOptUnknown(otype=0x9E, optdata=b"abcd")])
+            / UDP(sport=1111, dport=2222)
+        )
+    ],
     # ARP.
     "arp request": [group(ARP(op=1, hwsrc=A_MAC, psrc=A4, pdst=R4A))],
     "arp request for the far address": [group(ARP(op=1, hwsrc=A_MAC, psrc=A4, pdst=R4B))],
