@@ -20,10 +20,7 @@ class Statistics:
     A packet is counted at a station when it arrives there. Fragments are packets of their own
     up to ``prerouting``, where conntrack defragmentation makes one packet of them.
 
-    Nothing is lost. What came into being is what ended, and what still waits (``Box.waiting``)::
-
-        ingress + output + arp_sent + fragmented
-            == transmit + delivered + arp + reassembled + drops.total() + waiting
+    Nothing is lost: ``unended`` is what still waits in the box (``Box.waiting``), always.
 
     Attributes:
         ingress: frames received on a device of the box.
@@ -75,6 +72,13 @@ class Statistics:
     def flowtable(self) -> int:
         """Frames looked up in a flowtable, once for each flowtable on their device."""
         return self.bypass + self.misses.total()
+
+    @property
+    def unended(self) -> int:
+        """Packets that came into being and neither left the box nor ended in it."""
+        begun = self.ingress + self.output + self.arp_sent + self.fragmented
+        ended = self.transmit + self.delivered + self.arp + self.reassembled + self.drops.total()
+        return begun - ended
 
     @property
     def egress(self) -> int:
