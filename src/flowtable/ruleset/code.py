@@ -1,14 +1,15 @@
 """What rules are compiled to.
 
-A rule becomes a closure ``packet -> int`` and a chain a loop over those. Predicates stand for
-matches: a match that is false and one that cannot be read (NFT_BREAK) both end the rule.
+A rule becomes a predicate, which stands for its matches, and a closure ``packet -> int`` for what
+it does; a chain becomes a loop over those. A match that is false and one that cannot be read
+(NFT_BREAK) both end the rule, so a predicate is false for both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flowtable.packet.drop import Drop
 from flowtable.ruleset.verdict import Verdict
@@ -70,23 +71,28 @@ def drop(packet: Packet) -> int:
     return DROPPED
 
 
-def fuse_rule(steps: Sequence[Step]) -> Op | None:
-    """One closure of the steps of a rule; None where the rule does nothing at all."""
+class Compiled(NamedTuple):
+    """A rule, ready to run.
+
+    Attributes:
+        test: the matches in front, None without.
+        act: what comes behind them.
+    """
+
+    test: Predicate | None
+    act: Op
+
+
+def fuse_rule(steps: Sequence[Step]) -> Compiled | None:
+    """A rule of its steps; None where it does nothing at all."""
     predicates: list[Predicate] = []
     for index, step in enumerate(steps):
         if isinstance(step, Test):
             predicates.append(step.predicate)
-            continue
-        return _guard(predicates, steps[index:])
+        else:
+            test = conjunction(predicates) if predicates else None
+            return Compiled(test, _sequence([_op(step) for step in steps[index:]]))
     return None
-
-
-def _guard(predicates: Sequence[Predicate], rest: Sequence[Step]) -> Op:
-    first = rest[0]
-    if isinstance(first, End):
-        return _guard_code(predicates, first.code)
-    ops = [_op(step) for step in rest]
-    return _guard_op(predicates, ops[0] if len(ops) == 1 else _sequence(ops))
 
 
 def _op(step: Step) -> Op:
@@ -100,10 +106,14 @@ def _op(step: Step) -> Op:
 
 
 def _sequence(ops: Sequence[Op]) -> Op:
-    if len(ops) == 2:
-        first, second = ops
-        return lambda packet: first(packet) or second(packet)
-    ops = tuple(ops)
+    """Do one after the other until one of them ends the rule."""
+    match ops:
+        case [only]:
+            return only
+        case [first, second]:
+            return lambda packet: first(packet) or second(packet)
+        case _:
+            ops = tuple(ops)
 
     def run(packet: Packet) -> int:
         for op in ops:
@@ -115,68 +125,32 @@ def _sequence(ops: Sequence[Op]) -> Op:
     return run
 
 
-def _guard_code(predicates: Sequence[Predicate], code: int) -> Op:
-    match predicates:
-        case []:
-            return lambda packet: code
-        case [a]:
-            return lambda packet: code if a(packet) else GO_ON
-        case [a, b]:
-            return lambda packet: code if a(packet) and b(packet) else GO_ON
-        case [a, b, c]:
-            return lambda packet: code if a(packet) and b(packet) and c(packet) else GO_ON
-        case [a, b, *others]:
-            c = conjunction(others)
-            return lambda packet: code if a(packet) and b(packet) and c(packet) else GO_ON
-        case _:
-            raise AssertionError
-
-
-def _guard_op(predicates: Sequence[Predicate], op: Op) -> Op:
-    match predicates:
-        case []:
-            return op
-        case [a]:
-            return lambda packet: op(packet) if a(packet) else GO_ON
-        case [a, b]:
-            return lambda packet: op(packet) if a(packet) and b(packet) else GO_ON
-        case [a, b, c]:
-            return lambda packet: op(packet) if a(packet) and b(packet) and c(packet) else GO_ON
-        case [a, b, *others]:
-            c = conjunction(others)
-            return lambda packet: op(packet) if a(packet) and b(packet) and c(packet) else GO_ON
-        case _:
-            raise AssertionError
-
-
 def conjunction(predicates: Sequence[Predicate]) -> Predicate:
     """A predicate that holds if all of them do."""
-    if len(predicates) == 1:
-        return predicates[0]
-    if len(predicates) == 2:
-        a, b = predicates
-        return lambda packet: a(packet) and b(packet)
-    predicates = tuple(predicates)
-    return lambda packet: all(predicate(packet) for predicate in predicates)
+    match predicates:
+        case [only]:
+            return only
+        case [a, b]:
+            return lambda packet: a(packet) and b(packet)
+        case [a, b, c]:
+            return lambda packet: a(packet) and b(packet) and c(packet)
+        case [a, b, *others]:
+            rest = conjunction(others)
+            return lambda packet: a(packet) and b(packet) and rest(packet)
+        case _:
+            raise AssertionError
 
 
-def fuse_chain(rules: Sequence[Op]) -> Op:
+def fuse_chain(rules: Sequence[Compiled]) -> Op:
     """The loop over the rules of a chain; ``GO_ON`` at its end or after ``return``."""
     rules = tuple(rules)
-    if len(rules) == 1:
-        only = rules[0]
-
-        def run_one(packet: Packet) -> int:
-            code = only(packet)
-            return code if code > BREAK and code != RETURNED else GO_ON
-
-        return run_one
 
     def run(packet: Packet) -> int:
-        for rule in rules:
-            code = rule(packet)
-            if code > BREAK:
-                return code if code != RETURNED else GO_ON
+        for test, act in rules:
+            if test is None or test(packet):
+                code = act(packet)
+                if code > BREAK:
+                    return code if code != RETURNED else GO_ON
         return GO_ON
 
     return run

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowtable.packet.packet import Packet
-    from flowtable.ruleset.code import Op, Step
+    from flowtable.ruleset.code import Compiled, Op, Step
     from flowtable.ruleset.environment import Environment
     from flowtable.ruleset.model import Chain, ChainType, Rule, Ruleset, Table
     from flowtable.ruleset.source import Span
@@ -231,7 +231,7 @@ class _Tables:
             self._compiled[name] = walk
         return walk
 
-    def _rule(self, rule: Rule) -> Op | None:
+    def _rule(self, rule: Rule) -> Compiled | None:
         try:
             return fuse_rule(self._steps(rule.statements))
         except RulesetError as error:
