@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Load = Callable[[Packet], Value | None]
     """Reads a value; None where it cannot be read (BREAK)."""
+    IntLoad = Callable[[Packet], int | None]
+    """The same for a type whose values are numbers."""
     Predicate = Callable[[Packet], bool]
     Op = Callable[[Packet], int]
     """Does something and says how to go on: one of the codes below."""

@@ -18,7 +18,7 @@ from flowtable.ruleset.selector import Selector
 from flowtable.ruleset.source import Span
 from flowtable.ruleset.statements import counter, flow, limit, log, nat, notrack, reject, verdict
 from flowtable.ruleset.statements.assign import SETTABLE, AssignSyntax
-from flowtable.ruleset.statements.match import OPERATORS, MatchSyntax
+from flowtable.ruleset.statements.match_syntax import OPERATORS, MatchSyntax
 from flowtable.ruleset.statements.vmap import VerdictMapSyntax
 
 if TYPE_CHECKING:

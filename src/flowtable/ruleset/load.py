@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from flowtable.ruleset.blocks import parse_file
 from flowtable.ruleset.check import Checker
+from flowtable.ruleset.cursor import MAX_ERRORS
 from flowtable.ruleset.grammar import SELECTORS
 from flowtable.ruleset.include import nothing
 from flowtable.ruleset.model import Ruleset
-from flowtable.ruleset.parser import MAX_ERRORS, Parser
+from flowtable.ruleset.parser import Parser
 from flowtable.ruleset.source import RulesetError, Source
 from flowtable.ruleset.transaction import Transaction
 

@@ -1,7 +1,6 @@
-"""Reading tokens: the cursor, the errors, and how values are written.
+"""How values are written: recursive descent with one token of lookahead.
 
-Recursive descent with one token of lookahead. Like nft's, the parser goes on after an error at
-the next newline or semicolon, so that one run reports several. Ref: nftables src/parser_bison.y.
+Ref: nftables src/parser_bison.y, the rules around ``expr`` and ``rhs_expr``.
 """
 
 from __future__ import annotations
@@ -9,10 +8,11 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Final
 
+from flowtable.ruleset.cursor import Cursor
 from flowtable.ruleset.keywords import PLAIN_VALUES, PROTOCOL_VALUES, RESERVED
-from flowtable.ruleset.lexer import Kind, Token, tokenize
+from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.scope import Scope
-from flowtable.ruleset.source import Diagnostic, RulesetError, Source, Span
+from flowtable.ruleset.source import RulesetError, Source, Span
 from flowtable.ruleset.syntax import (
     BinaryTerm,
     ConcatTerm,
@@ -39,16 +39,10 @@ if TYPE_CHECKING:
 
     ParseSelector = Callable[["Parser"], Selector]
 
-MAX_ERRORS: Final = 10
-"""Syntax errors after which nft gives up."""
 MAX_INCLUDES: Final = 16
 MAX_ELEMENTS: Final = 1_000_000
 """More elements than any set of a router has; bounds what nested variables expand to."""
-MAX_DEPTH: Final = 64
-"""Parentheses, braces and blocks within each other; deeper than any ruleset, shallower than the stack."""
 
-_SEPARATORS: Final = (Kind.NEWLINE, Kind.SEMICOLON)
-_TEXTS: Final = (Kind.STRING, Kind.QUOTED, Kind.WILDCARD)
 _PRECEDENCE: Final = {
     Kind.OR: 0,
     Kind.XOR: 1,
@@ -58,213 +52,23 @@ _PRECEDENCE: Final = {
 }
 """Loosest first."""
 _VERDICTS: Final = frozenset(("accept", "drop", "continue", "return", "jump", "goto"))
-_CRLF_HINT: Final = "the line ends with a carriage return; save the file with Unix line ends"
-_BOM_HINT: Final = "the file starts with a byte order mark; save it as UTF-8 without one"
 
 
-class UnsupportedError(RulesetError):
-    """A construct of the language that is not understood; what follows makes sense again."""
-
-
-class Parser:
-    """A cursor over tokens.
+class Parser(Cursor):
+    """A cursor that knows how values, sets and variables are written.
 
     Attributes:
-        token: the token to read next.
-        previous: the token read last.
         scope: the variables that can be seen here.
-        errors: what was wrong so far.
         selectors: keyword to the function that reads the selector it starts.
-        depth: how deep blocks and parentheses are nested here.
     """
 
-    __slots__ = (
-        "_position",
-        "_reader",
-        "_stack",
-        "_stopped",
-        "_tokens",
-        "depth",
-        "errors",
-        "previous",
-        "scope",
-        "selectors",
-        "token",
-    )
+    __slots__ = ("_reader", "scope", "selectors")
 
     def __init__(self, source: Source, reader: Reader, selectors: Mapping[str, ParseSelector]) -> None:
-        self._tokens = tokenize(source)
-        self._position = 0
-        self._stack: list[tuple[list[Token], int]] = []
+        super().__init__(source)
         self._reader = reader
-        self._stopped = False
-        self.token = self._tokens[0]
-        self.previous = self.token
         self.scope = Scope()
-        self.errors: list[Diagnostic] = []
         self.selectors = selectors
-        self.depth = 0
-
-    # The cursor
-
-    def advance(self) -> Token:
-        """Read the token and go on to the next."""
-        token = self.previous = self.token
-        if token.kind is not Kind.END:
-            self._position += 1
-            self.token = self._tokens[self._position]
-        while self.token.kind is Kind.END and self._stack:
-            self._tokens, self._position = self._stack.pop()
-            self.token = self._tokens[self._position]
-        return token
-
-    @property
-    def following(self) -> Token:
-        """The token after the next one, in the same file."""
-        return self._tokens[min(self._position + 1, len(self._tokens) - 1)]
-
-    def at(self, kind: Kind) -> bool:
-        """Whether the next token is of that kind."""
-        return self.token.kind is kind
-
-    def at_word(self, *words: str) -> bool:
-        """Whether the next token is one of those words."""
-        return self.token.kind is Kind.STRING and self.token.text in words
-
-    def accept(self, kind: Kind) -> bool:
-        """Read the next token if it is of that kind."""
-        if self.token.kind is kind:
-            self.advance()
-            return True
-        return False
-
-    def accept_word(self, *words: str) -> str | None:
-        """Read the next token if it is one of those words."""
-        if self.at_word(*words):
-            return self.advance().text
-        return None
-
-    def expect(self, kind: Kind, *expecting: str) -> Token:
-        """Read a token of that kind; ``expecting`` is what the error names if there is none."""
-        if self.token.kind is kind:
-            return self.advance()
-        raise self.unexpected(*expecting)
-
-    def expect_word(self, word: str, *expecting: str) -> Token:
-        """Read that word."""
-        if self.at_word(word):
-            return self.advance()
-        raise self.unexpected(*(expecting or (word,)))
-
-    def since(self, start: Span) -> Span:
-        """From ``start`` to the token read last."""
-        last = self.previous
-        if last.source is start.source and last.line == start.line:
-            return Span(start.source, start.line, start.first, max(last.last, start.first))
-        return Span(start.source, start.line, start.first, len(start.source.line(start.line)))
-
-    # Errors
-
-    def unexpected(self, *expecting: str, token: Token | None = None) -> RulesetError:
-        """A syntax error at the next token."""
-        token = token or self.token
-        name = token.text if token.kind is Kind.STRING and token.text in RESERVED else token.kind.value
-        message = f"syntax error, unexpected {name}"
-        if expecting:
-            message += f", expecting {' or '.join(expecting)}"
-        hint = None
-        if token.kind is Kind.JUNK:
-            hint = {"\r": _CRLF_HINT, "\ufeff": _BOM_HINT}.get(token.text)
-        return self.error(message, token.span, hint=hint)
-
-    def error(self, message: str, span: Span, *, hint: str | None = None) -> RulesetError:
-        """An error at that place, to be raised."""
-        return RulesetError([Diagnostic(message, span, hint=hint)])
-
-    def unsupported(self, what: str, span: Span) -> UnsupportedError:
-        """The error for a construct of the language that is not understood, to be raised."""
-        return UnsupportedError([Diagnostic(f"{what} not supported", span)])
-
-    def report(self, error: RulesetError) -> None:
-        """Keep an error and go on behind the next newline or semicolon."""
-        self.errors.extend(error.diagnostics)
-        if len(self.errors) >= MAX_ERRORS:
-            self._stopped = True
-            return
-        if isinstance(error, UnsupportedError):
-            self.skip_block()
-        while self.token.kind not in _SEPARATORS:
-            if self.token.kind is Kind.END:
-                self._stopped = True
-                return
-            self.advance()
-        self.advance()
-
-    def stopped(self) -> bool:
-        """Whether there is nothing more to read."""
-        return self._stopped
-
-    def end_of_file(self) -> None:
-        """Report that the file ends too early."""
-        self.errors.extend(self.unexpected().diagnostics)
-        self._stopped = True
-
-    def skip_block(self) -> None:
-        """Skip to the end of the line or statement, over a whole block in braces if there is one."""
-        depth = 0
-        while self.token.kind is not Kind.END:
-            if depth == 0 and self.token.kind in _SEPARATORS:
-                return
-            if self.token.kind is Kind.BRACE_OPEN:
-                depth += 1
-            elif self.token.kind is Kind.BRACE_CLOSE:
-                depth = max(depth - 1, 0)
-            self.advance()
-
-    def enter(self) -> None:
-        """Note that a block, list or parenthesis starts inside of another."""
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            self.depth = 0
-            self._stopped = True
-            raise self.error("too deeply nested", self.token.span)
-
-    def leave(self) -> None:
-        """Note that a block, list or parenthesis ends."""
-        self.depth -= 1
-
-    # Separators, names, includes and variables
-
-    def separator(self) -> None:
-        """Read the newline or semicolon that has to follow."""
-        if self.token.kind not in _SEPARATORS:
-            raise self.unexpected("newline", "semicolon")
-        self.advance()
-
-    def at_separator(self) -> bool:
-        """Whether a newline or semicolon follows."""
-        return self.token.kind in _SEPARATORS
-
-    def skip_newlines(self) -> None:
-        """Skip newlines, where a list goes on over several lines."""
-        while self.token.kind is Kind.NEWLINE:
-            self.advance()
-
-    def name(self, *expecting: str) -> Token:
-        """Read the name of something that the ruleset declares."""
-        if self.token.kind is Kind.STRING and self.token.text not in RESERVED:
-            return self.advance()
-        raise self.unexpected(*(expecting or ("string",)))
-
-    def text(self, *expecting: str) -> Token:
-        """Read a text, quoted or not."""
-        if self.token.kind in _TEXTS and not (self.token.kind is Kind.STRING and self.token.text in RESERVED):
-            return self.advance()
-        raise self.unexpected(*(expecting or ("string", "quoted string", "string with a trailing asterisk")))
-
-    def number(self, *expecting: str) -> int:
-        """Read a number."""
-        return int(self.expect(Kind.NUMBER, *expecting).text)
 
     def include(self) -> None:
         """Read ``include "file"`` and go on in that file."""
@@ -281,10 +85,7 @@ class Parser:
         if files is None:
             raise self.error(f"File not found: {pattern}", span)
         for name, text in reversed(files):
-            self._stack.append((self._tokens, self._position))
-            text = text if text.endswith("\n") else text + "\n"
-            self._tokens, self._position = tokenize(Source(name, text, span)), 0
-            self.token = self._tokens[0]
+            self.insert(Source(name, text if text.endswith("\n") else text + "\n", span))
 
     def define(self) -> None:
         """Read ``define``, ``redefine`` or ``undefine``."""

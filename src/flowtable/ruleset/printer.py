@@ -5,7 +5,7 @@ Ref: nftables src/rule.c:do_list_table.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from flowtable.ruleset.expressions.mapping import format_data
 from flowtable.ruleset.hook import Hook
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.family import Family
     from flowtable.ruleset.model import Chain, Flowtable, Rule, Ruleset, Table
     from flowtable.ruleset.sets import Set
-    from flowtable.ruleset.values import Element
+    from flowtable.ruleset.values import Element, Key
 
 
 def print_ruleset(
@@ -165,5 +165,5 @@ def _element(element: Element, declared: Set) -> str:
         if declared.data is None:
             text += f" : {format_verdict(element.data)}"
         else:
-            text += f" : {format_data(element.data, declared.data)}"  # type: ignore[arg-type]
+            text += f" : {format_data(cast('Key', element.data), declared.data)}"
     return text

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
-    from flowtable.ruleset.code import Load, Predicate
+    from flowtable.ruleset.code import IntLoad, Load, Predicate
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
     from flowtable.ruleset.source import Span
@@ -62,6 +62,10 @@ class Selector:
         """Compile the reading."""
         raise AssertionError
 
+    def load_number(self, compiler: Compiler) -> IntLoad:
+        """Compile the reading of what is known to be a number."""
+        return cast("IntLoad", self.load(compiler))
+
     def equal(self, value: Value, compiler: Compiler) -> Predicate:
         """Compile the comparison with one value."""
         load = self.load(compiler)
@@ -69,18 +73,18 @@ class Selector:
 
     def within(self, low: int, high: int, compiler: Compiler) -> Predicate:
         """Compile the comparison with an interval."""
-        load = self.load(compiler)
+        load = self.load_number(compiler)
 
         def test(packet: Packet) -> bool:
             value = load(packet)
-            return value is not None and low <= value <= high  # type: ignore[operator]
+            return value is not None and low <= value <= high
 
         return test
 
     def any_bit(self, mask: int, compiler: Compiler) -> Predicate:
         """Compile the test whether one of the bits is set."""
-        load = self.load(compiler)
-        return lambda packet: bool((load(packet) or 0) & mask)  # type: ignore[operator]
+        load = self.load_number(compiler)
+        return lambda packet: (load(packet) or 0) & mask != 0
 
     def identity(self, value: Value) -> Identity | None:
         """What it means for the headers if this is ``value``."""

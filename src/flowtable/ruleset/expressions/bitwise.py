@@ -65,11 +65,11 @@ class Bitwise(Selector):
 
     def load(self, compiler: Compiler) -> Load:
         """Read and compute."""
-        load, mask, flip = self.selector.load(compiler), self.mask, self.flip
+        load, mask, flip = self.selector.load_number(compiler), self.mask, self.flip
 
         def compute(packet: Packet) -> Value | None:
             value = load(packet)
-            return None if value is None else value & mask ^ flip  # type: ignore[operator]
+            return None if value is None else value & mask ^ flip
 
         return compute
 

@@ -5,7 +5,7 @@ Ref: net/netfilter/nft_lookup.c:nft_lookup_eval.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from flowtable.ruleset.expressions.bitwise import check_expression
 from flowtable.ruleset.expressions.collection import (
@@ -81,9 +81,7 @@ class Mapping:
 
 
 def _data(element: Element) -> Key:
-    data = element.data
-    assert isinstance(data, tuple)
-    return data  # type: ignore[return-value]
+    return cast("Key", element.data)
 
 
 def format_data(data: Key, datatype: DataType) -> str:

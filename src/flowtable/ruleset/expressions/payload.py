@@ -186,12 +186,14 @@ def _reader(field: Field) -> Read:
     mask = field.datatype.maximum
     error = struct.error
     if size in (1, 2, 4):
-        unpack = struct.Struct({1: ">B", 2: ">H", 4: ">I"}[size]).unpack_from
+        unpack: Callable[[bytearray, int], tuple[int]] = struct.Struct(
+            {1: ">B", 2: ">H", 4: ">I"}[size]
+        ).unpack_from
         if shift == 0 and size * 8 == field.datatype.bits:
 
             def read_whole(data: bytearray, offset: int) -> int | None:
                 try:
-                    return unpack(data, offset)[0]  # type: ignore[no-any-return]
+                    return unpack(data, offset)[0]
                 except error:
                     return None
 
@@ -199,7 +201,7 @@ def _reader(field: Field) -> Read:
 
         def read_part(data: bytearray, offset: int) -> int | None:
             try:
-                return unpack(data, offset)[0] >> shift & mask  # type: ignore[no-any-return]
+                return unpack(data, offset)[0] >> shift & mask
             except error:
                 return None
 

@@ -5,7 +5,7 @@ Ref: net/netfilter/nft_meta.c:nft_meta_set_eval, nft_ct.c:nft_ct_set_eval.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from flowtable.ruleset.code import BREAK, GO_ON, Do
 from flowtable.ruleset.expressions.assigned import (
@@ -22,7 +22,7 @@ from flowtable.ruleset.values import Exact
 
 if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
-    from flowtable.ruleset.code import Load, Op, Step
+    from flowtable.ruleset.code import IntLoad, Op, Step
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
     from flowtable.ruleset.expressions.assigned import Assigned
@@ -71,7 +71,8 @@ class Assign(Statement):
             value = self.assigned.value
             assert isinstance(value, int)
             return Do(_set_constant(self.target.text(), value))
-        return Do(_set(self.target.text(), compile_assigned(self.assigned, compiler)))
+        load = cast("IntLoad", compile_assigned(self.assigned, compiler))
+        return Do(_set(self.target.text(), load))
 
 
 def _set_constant(target: str, value: int) -> Op:
@@ -97,12 +98,10 @@ def _set_constant(target: str, value: int) -> Op:
             return set_connection_mark
 
 
-def _set(target: str, load: Load) -> Op:
+def _set(target: str, load: IntLoad) -> Op:
     def run(packet: Packet) -> int:
         value = load(packet)
-        if value is None:
-            return BREAK
-        return _set_constant(target, value)(packet)  # type: ignore[arg-type]
+        return BREAK if value is None else _set_constant(target, value)(packet)
 
     return run
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.selector import Identity
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.syntax import Term
+    from flowtable.ruleset.types.base import DataType
 
 _FLAGS: Final = ("random", "fully-random", "persistent")
 _SOURCE_HOOKS: Final = frozenset((Hook.POSTROUTING, Hook.INPUT))
@@ -243,10 +244,10 @@ def _bounds(covered: Key) -> tuple[int, int]:
     return covered.value, covered.value
 
 
-def _text(part: Key | Mapping, datatype: object) -> str:
+def _text(part: Key | Mapping, datatype: DataType) -> str:
     if isinstance(part, Mapping):
         return part.text()
-    return format_data(part, datatype)  # type: ignore[arg-type]
+    return format_data(part, datatype)
 
 
 def _compile(part: Key | Mapping | None, compiler: Compiler) -> Callable[[Packet], Key | None]:
