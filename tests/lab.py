@@ -11,6 +11,7 @@ from scapy.packet import Packet as ScapyPacket
 
 from flowtable.clock import SECOND
 from flowtable.conntrack.listing import conntrack_line, live
+from flowtable.packet.drop import Drop
 from flowtable.profile import PROFILES
 from flowtable.router import Box
 from flowtable.ruleset import parse, print_ruleset
@@ -39,6 +40,20 @@ sysctls:
   net.ipv4.ip_forward: 1
   net.ipv6.conf.all.forwarding: 1
 """
+
+
+def box_with(*routes: str, services: Any = (), **sysctls: int) -> str:
+    """The box with more routes and services (in the box file's words), and sysctls.
+
+    Of a sysctl's name the dots are two underscores.
+    """
+    more = [f"  {name.replace('__', '.')}: {value}" for name, value in sysctls.items()]
+    text = "\n".join([BOX.rstrip(), *more])
+    for title, entries in (("routes", routes), ("services", services)):
+        if entries:
+            text += f"\n{title}:\n" + "".join(f"  - {{{entry}}}\n" for entry in entries)
+    return text + "\n"
+
 
 FORWARD = """
 table inet x {
@@ -90,6 +105,11 @@ class Lab:
     @property
     def statistics(self):
         return self.box.statistics
+
+    @property
+    def drops(self) -> dict[Drop, int]:
+        """Why packets ended so far."""
+        return dict(self.box.statistics.drops)
 
     def wait(self, seconds: float) -> None:
         """Let time pass without packets."""

@@ -150,3 +150,21 @@ def dissect_ipv6(packet: Packet) -> None:
         packet.l4proto, packet.thoff, packet.fragoff = find_transport(data, nexthdr, 40)
     else:
         packet.l4proto, packet.thoff, packet.fragoff = nexthdr, 40, 0
+
+
+def dissect_unchecked(packet: Packet) -> None:
+    """Dissect a packet whose network header nobody has checked, if it can be one of its family.
+
+    Else ``thoff`` stays 0: there is no transport header to match.
+
+    Ref: include/net/netfilter/nf_tables_ipv4.h:nft_set_pktinfo_ipv4_validate,
+    nf_tables_ipv6.h:nft_set_pktinfo_ipv6_validate.
+    """
+    data = packet.data
+    size = len(data)
+    if packet.family == IPV4 and size >= 20:
+        total = _u16_at(data, 2)[0]
+        if data[0] >> 4 == 4 and 20 <= (data[0] & 15) * 4 <= total <= size:
+            dissect_ipv4(packet)
+    elif packet.family == IPV6 and size >= 40 and data[0] >> 4 == 6 and 40 + _u16_at(data, 4)[0] <= size:
+        dissect_ipv6(packet)

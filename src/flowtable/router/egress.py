@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4, IPV6, Packet
+from flowtable.packet.parse import dissect_unchecked
 from flowtable.router import fragment
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
@@ -146,6 +147,7 @@ def _leave(box: Box, device: Device, frame: bytes) -> bytes | None:
         packet = Packet(bytearray(frame[_ETHERNET:]), family, link=frame[:_ETHERNET], time=box.now)
         packet.oif = device
         packet.hook = _EGRESS
+        dissect_unchecked(packet)
         verdict = chain(packet)
         if verdict != _ACCEPT:
             box.ended(packet, verdict)

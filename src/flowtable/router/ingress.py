@@ -24,6 +24,7 @@ from flowtable.packet.packet import (
     Packet,
     PacketType,
 )
+from flowtable.packet.parse import dissect_unchecked
 from flowtable.router import egress, prerouting
 from flowtable.ruleset.evaluate import BaseChain
 from flowtable.ruleset.hook import Hook
@@ -163,7 +164,9 @@ def _without_priority(frame: bytes) -> bytes:
 
 
 def _packet(device: Device, frame: bytes, pkttype: int, now: int) -> Packet:
-    """The packet as a netdev chain sees it: before anything looked into its network header."""
+    """The packet as a netdev chain sees it: before anything checked its network header."""
     family = _FAMILY.get(frame[12:14], 0)
     data = bytearray(frame[_ETHERNET:])
-    return Packet(data, family, link=frame[:_ETHERNET], iif=device, time=now, pkttype=pkttype)
+    packet = Packet(data, family, link=frame[:_ETHERNET], iif=device, time=now, pkttype=pkttype)
+    dissect_unchecked(packet)
+    return packet
