@@ -199,6 +199,30 @@ def test_later_fragments_have_no_ports(match: str) -> None:
     assert matches("meta l4proto tcp", packet(LATER))
 
 
+@pytest.mark.parametrize(
+    "match",
+    [
+        "tcp dport 53",
+        "tcp dport != 80",
+        "tcp dport < 80",
+        "tcp dport 1-100",
+        "tcp dport { 53, 54 }",
+        "tcp dport != { 80, 81 }",
+        "tcp flags 0xfe",
+        "tcp flags ! syn",
+        "tcp flags != syn",
+        "tcp flags & syn != syn",
+        "tcp dport vmap { 53 : accept }",
+        "meta mark set tcp dport map { 53 : 1 }",
+        "ip6 saddr != ::1",
+        "ip6 hoplimit < 255",
+        "icmp type != echo-reply",
+    ],
+)
+def test_fields_of_other_protocols_are_not_read(match: str) -> None:
+    assert not matches(match, packet(DNS))
+
+
 def test_truncated_headers_match_nothing() -> None:
     short = packet(IP(src="10.0.0.1", dst="192.0.2.1", proto=6) / Raw(b"\x03\xe8"))
     assert matches("tcp sport 1000", short)

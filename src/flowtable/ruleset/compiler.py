@@ -26,16 +26,17 @@ class Compiler:
     Attributes:
         environment: the box that the rules will run in.
         table: the table.
+        assured: headers that earlier tests of the rule made sure the packet has.
         tracking: whether a rule needs connections to be tracked, so that the box tracks them.
     """
 
-    __slots__ = ("_assured", "_chain", "environment", "table", "tracking")
+    __slots__ = ("_chain", "assured", "environment", "table", "tracking")
 
     def __init__(self, environment: Environment, table: Table, chain: Callable[[str], Op]) -> None:
         self.environment = environment
         self.table = table
         self._chain = chain
-        self._assured: set[Identity] = set()
+        self.assured: set[Identity] = set()
         self.tracking = False
 
     def track(self) -> None:
@@ -43,30 +44,10 @@ class Compiler:
         self.tracking = True
 
     def start_rule(self) -> set[Identity]:
-        """Start a rule: nothing is known of the headers of its packets but their family.
-
-        Returns:
-            What is known, filled as the rule is compiled; for ``resume``.
-        """
-        assured = set()
+        """What is known of the headers of a packet that a rule gets: its family's."""
         if self.family in (Family.IP, Family.IP6):
-            assured.add(Identity(Layer.NETWORK, self.family.value))
-        self._assured = assured
-        return assured
-
-    def resume(self, assured: set[Identity]) -> None:
-        """Go on with a rule after others may have been compiled."""
-        self._assured = assured
-
-    def assured(self, header: Identity) -> bool:
-        """Whether an earlier test of the rule made sure that the packet has that header.
-
-        If not, the caller makes sure of it now.
-        """
-        if header in self._assured:
-            return True
-        self._assured.add(header)
-        return False
+            return {Identity(Layer.NETWORK, self.family.value)}
+        return set()
 
     @property
     def family(self) -> Family:

@@ -16,6 +16,7 @@ from flowtable.ruleset.family import Family
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.source import Diagnostic, RulesetError
 from flowtable.ruleset.statements.match import Match
+from flowtable.ruleset.statements.vmap import VerdictMap
 from flowtable.ruleset.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.code import Compiled, Op, Step
     from flowtable.ruleset.environment import Environment
     from flowtable.ruleset.model import Chain, ChainType, Rule, Ruleset, Table
+    from flowtable.ruleset.selector import Identity
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.statement import Statement
 
@@ -244,17 +246,17 @@ class _Tables:
         assured = compiler.start_rule()
         for index, statement in enumerate(statements):
             following = statements[index + 1] if index + 1 < len(statements) else None
-            if _is_implied(statement, following) and following is not None:
-                header = following.headers[0]
-                if header not in assured:
-                    continue
-            # Compiling a jump compiles another chain with rules of its own.
+            if _is_implied(statement, following, assured):
+                continue
+            # Compiling a jump compiles another chain, with rules of its own.
+            compiler.assured = assured
             steps.append(statement.compile(compiler))
-            compiler.resume(assured)
+            if isinstance(statement, Match | VerdictMap):
+                assured = assured.union(statement.headers)
         return steps
 
 
-def _is_implied(statement: Statement, following: Statement | None) -> bool:
+def _is_implied(statement: Statement, following: Statement | None, assured: set[Identity]) -> bool:
     """Whether a protocol test is part of what the next match does to find its header."""
     return (
         isinstance(statement, Match)
@@ -262,6 +264,7 @@ def _is_implied(statement: Statement, following: Statement | None) -> bool:
         and isinstance(statement.left, Meta)
         and statement.identity is not None
         and following.headers == (statement.identity,)
+        and statement.identity not in assured
     )
 
 

@@ -118,11 +118,11 @@ class Payload(Selector):
         read = _reader(self.field)
         first = self.field.first
         if self.of.layer is Layer.NETWORK:
-            if compiler.assured(self.of.identity):
+            if self.of.identity in compiler.assured:
                 return lambda packet: read(packet.data, first)
             family = self.of.number
             return lambda packet: read(packet.data, first) if packet.family == family else None
-        if compiler.assured(self.of.identity):
+        if self.of.identity in compiler.assured:
             return lambda packet: read(packet.data, packet.thoff + first)
         number = self.of.number
         if number < 0:
@@ -160,11 +160,11 @@ class Payload(Selector):
     def _starts_with(self, wanted: bytes, compiler: Compiler) -> Predicate:
         first = self.field.first
         if self.of.layer is Layer.NETWORK:
-            if compiler.assured(self.of.identity):
+            if self.of.identity in compiler.assured:
                 return lambda packet: packet.data.startswith(wanted, first)
             family = self.of.number
             return lambda packet: packet.family == family and packet.data.startswith(wanted, first)
-        if compiler.assured(self.of.identity):
+        if self.of.identity in compiler.assured:
             return lambda packet: packet.data.startswith(wanted, packet.thoff + first)
         number = self.of.number
         if number < 0:
