@@ -23,7 +23,7 @@ def lab() -> Lab:
 
 def enter(conntrack: Conntrack, raw: bytes, now: int = SECOND) -> Packet:
     p = packet(raw, now)
-    assert conntrack.incoming(p, 0) == 1
+    assert conntrack.incoming(p) == 1
     assert conntrack.confirm(p) == 1
     return p
 
@@ -31,26 +31,26 @@ def enter(conntrack: Conntrack, raw: bytes, now: int = SECOND) -> Packet:
 class TestWhoIsTracked:
     def test_not_twice(self, lab):
         p = packet(udp(CLIENT, SERVER), SECOND)
-        lab.conntrack.incoming(p, 0)
+        lab.conntrack.incoming(p)
         connection = p.ct
-        lab.conntrack.incoming(p, 0)
+        lab.conntrack.incoming(p)
         assert p.ct is connection
         assert p.ctinfo == CtInfo.NEW
 
     def test_not_after_notrack(self, lab):
         p = packet(udp(CLIENT, SERVER), SECOND)
         p.ctinfo = CtInfo.UNTRACKED
-        assert lab.conntrack.incoming(p, 0) == 1
+        assert lab.conntrack.incoming(p) == 1
         assert p.ct is None
         assert lab.conntrack.confirm(p) == 1
         assert len(lab.conntrack) == 0
 
     def test_not_remembered_before_it_is_confirmed(self, lab):
         p = packet(udp(CLIENT, SERVER), SECOND)
-        lab.conntrack.incoming(p, 0)
+        lab.conntrack.incoming(p)
         assert len(lab.conntrack) == 0
         q = packet(udp(SERVER, CLIENT, 53, 5000), SECOND)
-        lab.conntrack.incoming(q, 0)
+        lab.conntrack.incoming(q)
         assert state(q) == "new"
         assert q.ct is not p.ct
 
@@ -64,7 +64,7 @@ class TestWhoIsTracked:
 class TestConfirm:
     def test_timeout_runs_from_then(self, lab):
         p = packet(udp(CLIENT, SERVER), SECOND)
-        lab.conntrack.incoming(p, 0)
+        lab.conntrack.incoming(p)
         connection = p.ct
         assert connection is not None
         assert connection.expires == 30 * SECOND
@@ -85,14 +85,14 @@ class TestConfirm:
     def test_answers_of_the_box_do_not_confirm(self, lab):
         """A reject answers before the connection is confirmed, in its reply direction."""
         p = packet(udp(CLIENT, SERVER), SECOND)
-        lab.conntrack.incoming(p, 0)
+        lab.conntrack.incoming(p)
         p.ctinfo = CtInfo.RELATED_REPLY
         assert lab.conntrack.confirm(p) == 1
         assert len(lab.conntrack) == 0
 
     def test_deleted_before(self, lab):
         p = packet(udp(CLIENT, SERVER), SECOND)
-        lab.conntrack.incoming(p, 0)
+        lab.conntrack.incoming(p)
         assert p.ct is not None
         lab.conntrack.delete(p.ct, SECOND)
         assert lab.conntrack.confirm(p) == 0
@@ -101,7 +101,7 @@ class TestConfirm:
     def test_tcp_clash_is_lost(self, lab):
         first, second = (packet(tcp(CLIENT, SERVER, flags="S"), SECOND) for _ in range(2))
         for p in (first, second):
-            lab.conntrack.incoming(p, 0)
+            lab.conntrack.incoming(p)
         assert lab.conntrack.confirm(first) == 1
         assert lab.conntrack.confirm(second) == 0
         assert second.drop is Drop.CONNTRACK_CLASH
@@ -112,7 +112,7 @@ class TestConfirm:
         lab.conntrack.configure(lab.topology.sysctls)
         first, second = (packet(raw, SECOND) for _ in range(2))
         for p in (first, second):
-            lab.conntrack.incoming(p, 0)
+            lab.conntrack.incoming(p)
         lab.conntrack.confirm(first)
         assert lab.conntrack.confirm(second) == 1
         assert second.ct is first.ct is lab.only()
@@ -122,7 +122,7 @@ class TestConfirm:
     def test_translated_differently_it_lives_a_second(self, lab):
         first, second = (packet(udp(CLIENT, SERVER), SECOND) for _ in range(2))
         for p, port in ((first, 7000), (second, 7001)):
-            lab.conntrack.incoming(p, 0)
+            lab.conntrack.incoming(p)
             assert p.ct is not None
             lab.conntrack.set_reply(p.ct, p.ct.reply._replace(dport=port))
             p.ct.status |= Status.SRC_NAT | Status.NAT_DONE_MASK
@@ -143,7 +143,7 @@ class TestConfirm:
         first = enter(lab.conntrack, tcp(CLIENT, SERVER, flags="S"))
         assert first.ct is not None
         p = packet(tcp("10.0.1.98", SERVER, flags="S"), SECOND)
-        lab.conntrack.incoming(p, 0)
+        lab.conntrack.incoming(p)
         assert p.ct is not None
         lab.conntrack.set_reply(p.ct, first.ct.reply)
         assert lab.conntrack.confirm(p) == 0
@@ -292,7 +292,7 @@ class TestFullTable:
         for connection in small.conntrack:
             connection.status |= Status.ASSURED
         p = packet(udp(CLIENT, SERVER, 4), small.now)
-        assert small.conntrack.incoming(p, 0) == 0
+        assert small.conntrack.incoming(p) == 0
         assert p.drop is Drop.CONNTRACK_FULL
         assert state(small.forward(udp(CLIENT, SERVER, 1))) == "new"
 
@@ -359,7 +359,7 @@ class TestZones:
     def enter(self, lab: Lab, raw: bytes, zone: int, directions: int = 3) -> Packet:
         p = packet(raw, lab.now)
         p.ct = template(zone, directions)
-        lab.conntrack.incoming(p, 0)
+        lab.conntrack.incoming(p)
         lab.conntrack.confirm(p)
         return p
 

@@ -95,7 +95,7 @@ class TestSource:
 
     def test_second_nat_statement_is_refused(self, lab):
         p = packet(udp(CLIENT, SERVER), lab.now)
-        lab.conntrack.incoming(p, Hook.PREROUTING)
+        lab.conntrack.incoming(p)
         p.oif = lab.eth1
         assert lab.nat.setup(p, NatKind.SNAT, to("10.0.2.200")) == 1
         assert lab.nat.setup(p, NatKind.SNAT, to("10.0.2.201")) == 0
@@ -325,7 +325,7 @@ class TestUnusualHeaders:
     def test_destination_that_a_rule_has_changed(self, lab):
         p = packet(udp(CLIENT, SERVER), lab.now)
         p.iif = lab.eth0
-        lab.conntrack.incoming(p, Hook.PREROUTING)
+        lab.conntrack.incoming(p)
         p.data[:] = udp(CLIENT, "10.9.9.9", 5000, 99)
         assert lab.nat.station(Hook.PREROUTING, ())(p) == 1
         assert ends(p) == (CLIENT, 5000, "10.0.2.50", 8080)

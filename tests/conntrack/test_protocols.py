@@ -9,6 +9,7 @@ import pytest
 from flowtable.clock import MILLISECOND, SECOND
 from flowtable.conntrack.connection import Status
 from flowtable.packet.packet import CtInfo
+from flowtable.ruleset.hook import Hook
 from tests.conntrack.wire import (
     CLIENT,
     CLIENT6,
@@ -279,7 +280,7 @@ class TestRedirect:
         return packet(bytes(raw), SECOND)
 
     def classify(self, lab: Lab, p) -> str:
-        lab.conntrack.incoming(p, 0)
+        lab.conntrack.incoming(p)
         return state(p)
 
     def test_about_a_connection(self, lab):
@@ -348,7 +349,7 @@ def test_ipv6_without_a_transport_header(lab):
     assert state(lab.forward(ip(CLIENT6, SERVER6, 59, b""))) == "invalid"
     p = packet(ip(CLIENT6, SERVER6, 60, b""), SECOND)
     p.l4proto = 255
-    lab.conntrack.incoming(p, 0)
+    lab.conntrack.incoming(p)
     assert state(p) == "invalid"
 
 
@@ -357,7 +358,7 @@ def test_ipv6_behind_extension_headers(lab):
     for raw in (plain, plain[:6] + b"\x3c" + plain[7:40] + b"\x11\0\1\4\0\0\0\0" + plain[40:]):
         p = packet(raw, SECOND)
         p.l4proto, p.thoff = 17, len(raw) - 13
-        lab.conntrack.incoming(p, 0)
+        lab.conntrack.incoming(p)
         lab.conntrack.confirm(p)
         assert state(p) == "new"
     assert len(lab.conntrack) == 1
@@ -375,6 +376,7 @@ def test_fragments_are_not_tracked(lab):
     for raw in (udp(CLIENT, SERVER), ip(CLIENT, SERVER, 253, b"abcd")):
         p = packet(raw[:6] + b"\x20\x05" + raw[8:], SECOND)
         assert p.fragoff == 40
-        lab.conntrack.incoming(p, 3)
+        p.hook = Hook.OUTPUT
+        lab.conntrack.incoming(p)
         assert state(p) == "invalid"
     assert len(lab.conntrack) == 0

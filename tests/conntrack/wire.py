@@ -192,9 +192,9 @@ class Lab:
             return None
         return p if self.stations(p, Hook.POSTROUTING) else None
 
-    def stations(self, p: Packet, hook: Hook, first: Callable[[Packet, int], int] | None = None) -> bool:
+    def stations(self, p: Packet, hook: Hook, first: Callable[[Packet], int] | None = None) -> bool:
         p.hook = hook
-        if first is not None and first(p, hook) != 1:
+        if first is not None and first(p) != 1:
             return False
         if self.translating and self.nat.station(hook, self.rules.get(hook, ()))(p) != 1:
             return False

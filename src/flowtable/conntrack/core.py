@@ -76,11 +76,11 @@ class Conntrack(Table):
         """Take over changed sysctls; connections notice with their next packet."""
         self.settings = Settings.of(sysctls)
 
-    def incoming(self, packet: Packet, hook: int) -> int:
+    def incoming(self, packet: Packet) -> int:
         """Find the connection of a packet at prerouting or output, or begin one.
 
         Sets ``packet.ct`` and ``packet.ctinfo``. A packet that is invalid goes on without a
-        connection. The packet's ``time`` is the time.
+        connection. The packet's ``hook`` and ``time`` say where and when.
 
         Returns:
             A ``Verdict``. With DROP, ``packet.drop`` says why.
@@ -114,9 +114,9 @@ class Conntrack(Table):
             if l4proto in QUERIES:
                 verdict = ACCEPT
                 if l4proto == ICMP and packet.family == IPV4:
-                    verdict = icmp.error(self, packet, zone, directions, hook)
+                    verdict = icmp.error(self, packet, zone, directions, packet.hook)
                 elif l4proto == ICMPV6 and packet.family == IPV6:
-                    verdict = icmpv6.error(self, packet, zone, directions, hook)
+                    verdict = icmpv6.error(self, packet, zone, directions, packet.hook)
                 if verdict <= 0 or packet.ct is not None or packet.ctinfo == _UNTRACKED:
                     return ACCEPT
             key = key_at(data, 0, packet.family, l4proto, thoff)
@@ -127,10 +127,13 @@ class Conntrack(Table):
         track = _TRACKERS.get(l4proto, generic.track)
         while True:
             entry = self._entries.get(key) if not zone else self.find_key(key, zone, directions, now)
-            if entry is not None and entry[0].expires <= now:
-                self.delete(entry[0], now, Removal.TIMEOUT)
-                entry = None
-            if entry is None:
+            if entry is not None and entry[0].expires > now:
+                connection, direction = entry
+                if connection.status & _OFFLOAD and self.on_offloaded is not None:
+                    self.on_offloaded(connection)
+            else:
+                if entry is not None:
+                    self.delete(entry[0], now, Removal.TIMEOUT)
                 begun = self._begin(key, zone, directions, now)
                 if begun is None:
                     return ACCEPT
@@ -139,11 +142,7 @@ class Conntrack(Table):
                     return DROP
                 connection = begun
                 direction = ORIGINAL
-            else:
-                connection, direction = entry
-                if connection.status & _OFFLOAD and self.on_offloaded is not None:
-                    self.on_offloaded(connection)
-            verdict = track(self, connection, packet, direction, hook)
+            verdict = track(self, connection, packet, direction, packet.hook)
             if verdict > 0:
                 break
             if verdict != REPEAT:

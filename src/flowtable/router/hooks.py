@@ -92,7 +92,7 @@ def _stages(box: Box, family: int, hook: Hook) -> Stages:
         if hook in _FIRST_SEEN:
             reassembly = box.reassembly4 if family == IPV4 else box.reassembly6
             stages.append((Priority.CONNTRACK_DEFRAG, reassembly.gather))
-            stages.append((Priority.CONNTRACK, _tracking(box, hook)))
+            stages.append((Priority.CONNTRACK, box.conntrack.incoming))
         if hook in _LAST_SEEN:
             stages.append((Priority.CONNTRACK_CONFIRM, box.conntrack.confirm))
     if hook in _NAT_PRIORITY and _translates(box, family):
@@ -120,16 +120,6 @@ def _in_turn(stages: Stages) -> Stage:
         return _ACCEPT
 
     return run
-
-
-def _tracking(box: Box, hook: Hook) -> Stage:
-    incoming = box.conntrack.incoming
-    number = int(hook)
-
-    def track(packet: Packet) -> int:
-        return incoming(packet, number)
-
-    return track
 
 
 def _translates(box: Box, family: int) -> bool:
