@@ -101,8 +101,9 @@ def l4_valid(packet: Packet) -> bool:
     data = packet.data
     thoff = packet.thoff
     protocol = packet.l4proto
+    size = len(data)
     at = CHECKSUM_OFFSETS.get(protocol)
-    if at is None or len(data) < thoff + at + 2:
+    if at is None or size < thoff + at + 2:
         return True
     if protocol == UDP and not data[thoff + 6] and not data[thoff + 7]:
         return True
@@ -110,12 +111,16 @@ def l4_valid(packet: Packet) -> bool:
         swapped = _from_bytes(data[thoff:], "little")
     else:
         # The addresses are the end of a plain header: with the segment behind them, one piece.
-        begin, end = (12, 20) if packet.family == IPV4 else (8, 40)
-        summed = data[begin:]
-        if thoff != end:
-            del summed[end - begin : thoff - begin]
-        swapped = _from_bytes(summed, "little") + (protocol + len(data) - thoff) * 256
-    if len(data) > _LONG:
+        if packet.family == IPV4:
+            summed = data[12:]
+            if thoff != 20:
+                del summed[8 : thoff - 12]
+        else:
+            summed = data[8:]
+            if thoff != 40:
+                del summed[32 : thoff - 8]
+        swapped = _from_bytes(summed, "little") + (protocol + size - thoff) * 256
+    if size > _LONG:
         swapped = (swapped & _LOW) + (swapped >> _LOW_BITS)
     return swapped % 0xFFFF == 0 and swapped != 0
 

@@ -114,7 +114,6 @@ class Packet:
         self,
         data: bytearray,
         family: int,
-        *,
         link: bytes = b"",
         iif: Device | None = None,
         time: int = 0,

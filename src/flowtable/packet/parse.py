@@ -20,6 +20,10 @@ _ipv6_at = struct.Struct("!B3xHBxB15xBB").unpack_from
 _u16_at = struct.Struct("!H").unpack_from
 _from_bytes = int.from_bytes
 
+_NO_OPTIONS: Final = 0x45
+"""First byte of an IPv4 header of 20 bytes."""
+_NOTHING: Final = bytearray()
+"""Appending to it makes a bytearray in two thirds of the time that a call of ``bytearray`` takes."""
 _LOOPBACK: Final = bytes(15) + b"\1"
 
 _HEADER = Drop.IP_HEADER
@@ -48,25 +52,21 @@ def parse_ipv4(
     if available < 20:
         return _HEADER
     vihl, total, fragment, l4proto = _ipv4_at(frame, offset)
-    thoff = (vihl & 15) * 4
-    if vihl >> 4 != 4 or thoff < 20 or available < thoff:
-        return _HEADER
+    thoff = 20
+    if vihl != _NO_OPTIONS:
+        thoff = (vihl & 15) * 4
+        if vihl >> 4 != 4 or thoff < 20 or available < thoff:
+            return _HEADER
     if _from_bytes(frame[offset : offset + thoff], "little") % 0xFFFF:
         return _CHECKSUM
     if available < total:
         return _TRUNCATED
     if total < thoff:
         return _HEADER
+    data = _NOTHING + frame[offset : offset + total]
+    fragoff = (fragment & 0x1FFF) * 8
     # Keyword arguments would take half as long again.
-    packet = Packet(bytearray(frame[offset : offset + total]), IPV4)
-    packet.link = frame[:offset]
-    packet.iif = iif
-    packet.time = time
-    packet.pkttype = pkttype
-    packet.thoff = thoff
-    packet.l4proto = l4proto
-    packet.fragoff = (fragment & 0x1FFF) * 8
-    return packet
+    return Packet(data, IPV4, frame[:offset], iif, time, pkttype, thoff, l4proto, fragoff)
 
 
 def parse_ipv6(
@@ -118,17 +118,11 @@ def parse_ipv6(
     end = 40 + length
     if available < end:
         return _TRUNCATED
-    packet = Packet(bytearray(frame[offset : offset + end]), IPV6)
-    packet.link = frame[:offset]
-    packet.iif = iif
-    packet.time = time
-    packet.pkttype = pkttype
+    data = _NOTHING + frame[offset : offset + end]
+    l4proto, thoff, fragoff = nexthdr, 40, 0
     if nexthdr in EXTENSION_HEADERS:
-        packet.l4proto, packet.thoff, packet.fragoff = find_transport(packet.data, nexthdr, 40)
-    else:
-        packet.l4proto = nexthdr
-        packet.thoff = 40
-    return packet
+        l4proto, thoff, fragoff = find_transport(data, nexthdr, 40)
+    return Packet(data, IPV6, frame[:offset], iif, time, pkttype, thoff, l4proto, fragoff)
 
 
 def dissect_ipv4(packet: Packet) -> None:
