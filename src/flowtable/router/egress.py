@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flowtable.router.box import Box
     from flowtable.topology.device import Device
     from flowtable.topology.neighbour import Neighbour
+    from flowtable.topology.route import Route
 
 _destination4 = Struct("16x4s").unpack_from
 _destination6 = Struct("24x16s").unpack_from
@@ -37,9 +38,9 @@ _FAMILY: Final = {ethertype: family for family, ethertype in _ETHERTYPE.items()}
 
 def ipv4(box: Box, packet: Packet) -> None:
     """Send a routed IPv4 packet, in fragments where it must be."""
-    route = packet.dst
-    assert route is not None
-    mtu = route.path_mtu
+    route, device = packet.dst, packet.oif
+    assert route is not None and device is not None
+    mtu = route.mtu or device.mtu  # path_mtu, without the price of a property
     if len(packet.data) > mtu or packet.frag_max_size:
         pieces = fragment.ipv4(packet, mtu)
         if pieces is None:
@@ -47,16 +48,16 @@ def ipv4(box: Box, packet: Packet) -> None:
             return
         box.statistics.fragmented += len(pieces) - 1
         for piece in pieces:
-            neighbour_output(box, piece)
+            neighbour_output(box, piece, route, device)
     else:
-        neighbour_output(box, packet)
+        neighbour_output(box, packet, route, device)
 
 
 def ipv6(box: Box, packet: Packet) -> None:
     """Send a routed IPv6 packet; one that arrived in fragments leaves in fragments."""
-    route = packet.dst
-    assert route is not None
-    mtu = route.path_mtu
+    route, device = packet.dst, packet.oif
+    assert route is not None and device is not None
+    mtu = route.mtu or device.mtu  # path_mtu, without the price of a property
     size = len(packet.data)
     if size > mtu or (packet.frag_max_size and size > packet.frag_max_size):
         pieces = fragment.ipv6(packet, mtu, box.identifiers)
@@ -65,19 +66,16 @@ def ipv6(box: Box, packet: Packet) -> None:
             return
         box.statistics.fragmented += len(pieces) - 1
         for piece in pieces:
-            neighbour_output(box, piece)
+            neighbour_output(box, piece, route, device)
     else:
-        neighbour_output(box, packet)
+        neighbour_output(box, packet, route, device)
 
 
-def neighbour_output(box: Box, packet: Packet) -> None:
+def neighbour_output(box: Box, packet: Packet, route: Route, device: Device) -> None:
     """Give a packet the MAC address of its next hop; it waits while that is being resolved.
 
     Ref: net/ipv4/ip_output.c:ip_finish_output2, net/ipv6/ip6_output.c:ip6_finish_output2.
     """
-    device = packet.oif
-    route = packet.dst
-    assert device is not None and route is not None
     next_hop = route.gateway
     if next_hop is None:
         (next_hop,) = (_destination4 if packet.family == IPV4 else _destination6)(packet.data)

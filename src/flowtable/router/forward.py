@@ -18,6 +18,7 @@ from flowtable.ruleset.verdict import Verdict
 if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
     from flowtable.router.box import Box
+    from flowtable.topology.device import Device
     from flowtable.topology.route import Route
 
 # TTL, protocol, checksum.
@@ -32,8 +33,11 @@ _FORWARD: Final = int(Hook.FORWARD)
 _HOST: Final = int(PacketType.HOST)
 
 
-def ipv4(box: Box, packet: Packet, route: Route, *, redirect: bool) -> None:
-    """Forward an IPv4 packet along ``route``; ``redirect`` tells its sender of a shorter way."""
+def ipv4(box: Box, packet: Packet, route: Route, device: Device, redirect: bool) -> None:
+    """Forward an IPv4 packet along ``route``, out of its ``device``.
+
+    ``redirect`` tells its sender of a shorter way.
+    """
     statistics = box.statistics
     statistics.forward += 1
     if packet.l4proto in _OFFLOADABLE:
@@ -47,7 +51,7 @@ def ipv4(box: Box, packet: Packet, route: Route, *, redirect: bool) -> None:
         box.icmp_error(packet, icmp.TIME_EXCEEDED, icmp.TTL_EXCEEDED)
         statistics.drops[Drop.TTL_EXPIRED] += 1
         return
-    mtu = route.path_mtu
+    mtu = route.mtu or device.mtu  # path_mtu, without the price of a property
     # Fragments that carried the don't-fragment bit and did not fit arrive here made whole
     # (frag_df with frag_max_size): they are judged by the size they had.
     if data[6] & 0x40 and len(data) > mtu and (packet.frag_max_size == 0 or packet.frag_max_size > mtu):
@@ -72,8 +76,8 @@ def ipv4(box: Box, packet: Packet, route: Route, *, redirect: bool) -> None:
         box.ended(packet, verdict)
 
 
-def ipv6(box: Box, packet: Packet, route: Route) -> None:
-    """Forward an IPv6 packet along ``route``."""
+def ipv6(box: Box, packet: Packet, route: Route, device: Device) -> None:
+    """Forward an IPv6 packet along ``route``, out of its ``device``."""
     statistics = box.statistics
     statistics.forward += 1
     if packet.l4proto in _OFFLOADABLE:
@@ -86,14 +90,14 @@ def ipv6(box: Box, packet: Packet, route: Route) -> None:
         box.icmpv6_error(packet, icmpv6.TIME_EXCEEDED, icmpv6.HOP_LIMIT_EXCEEDED)
         statistics.drops[Drop.TTL_EXPIRED] += 1
         return
-    if packet.iif is route.device:
+    if packet.iif is device:
         box.redirects.ipv6(packet, route, box.now)
     elif not _routable_source(data):
         if data[8] == 0xFE and data[9] & 0xC0 == 0x80:
             box.icmpv6_error(packet, icmpv6.DESTINATION_UNREACHABLE, icmpv6.BEYOND_SCOPE)
         statistics.drops[Drop.NOT_FORWARDABLE] += 1
         return
-    mtu = route.path_mtu
+    mtu = route.mtu or device.mtu  # path_mtu, without the price of a property
     size = packet.frag_max_size or len(data)
     if len(data) > mtu and size > mtu:
         box.icmpv6_error(packet, icmpv6.PACKET_TOO_BIG, 0, mtu)

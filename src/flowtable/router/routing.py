@@ -134,9 +134,9 @@ def ipv4(box: Box, packet: Packet) -> None:
         box.statistics.drops[Drop.IP_OPTIONS] += 1
         return
     if way is _FORWARD:
-        assert route is not None
-        packet.oif = route.device
-        forward.ipv4(box, packet, route, redirect=decision.redirect)
+        assert route is not None and route.device is not None
+        packet.oif = way_out = route.device
+        forward.ipv4(box, packet, route, way_out, decision.redirect)
     elif way is _INPUT:
         local_input.ipv4(box, packet)
     else:
@@ -159,10 +159,10 @@ def ipv6(box: Box, packet: Packet) -> None:
     way = decision.way
     if way is _FORWARD:
         route = decision.route
-        assert route is not None
+        assert route is not None and route.device is not None
         packet.dst = route
-        packet.oif = route.device
-        forward.ipv6(box, packet, route)
+        packet.oif = way_out = route.device
+        forward.ipv6(box, packet, route, way_out)
     elif way is _INPUT:
         packet.dst = decision.route
         local_input.ipv6(box, packet)
