@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from flowtable.conntrack.tuple import Tuple
     from flowtable.packet.packet import Packet
 
-_ends4 = Struct(">4s4sHH")
+# Checksum, addresses and ports of a packet whose transport header follows the IP header at once.
+_ends4 = Struct(">H4s4sHH")
 _ends6 = Struct(">16s16sHH")
 _read4, _write4 = _ends4.unpack_from, _ends4.pack_into
 _read6, _write6 = _ends6.unpack_from, _ends6.pack_into
@@ -206,8 +207,9 @@ class PortRewrite(Rewrite):
         if packet.thoff != self._thoff or len(data) < check_at + 2:
             return manipulate(data, 0, packet.thoff, self.target, self.side)
         if self._ipv4:
-            src, dst, sport, dport = _read4(data, 12)
+            header_check, src, dst, sport, dport = _read4(data, 10)
         else:
+            header_check = 0
             src, dst, sport, dport = _read6(data, 8)
         if self.side == SOURCE:
             if src != self._old or sport != self._old_port:
@@ -218,8 +220,7 @@ class PortRewrite(Rewrite):
                 return manipulate(data, 0, packet.thoff, self.target, DESTINATION)
             dst, dport = self._new, self._new_port
         if self._ipv4:
-            _write4(data, 12, src, dst, sport, dport)
-            _write16(data, 10, (_read16(data, 10)[0] - self._header_change) % 0xFFFF)
+            _write4(data, 10, (header_check - self._header_change) % 0xFFFF, src, dst, sport, dport)
         else:
             _write6(data, 8, src, dst, sport, dport)
         check = _read16(data, check_at)[0]
