@@ -104,20 +104,27 @@ def _stages(box: Box, family: int, hook: Hook) -> Stages:
     return tuple(stage for _, stage in stages)
 
 
+def _accept(packet: Packet) -> int:
+    """What a hook without stages says."""
+    return _ACCEPT
+
+
 def _in_turn(stages: Stages) -> Stage:
     """One stage of many: each in turn until one does not accept.
 
     Ref: net/netfilter/core.c:nf_hook_slow.
     """
-    if len(stages) == 1:
-        return stages[0]
+    if not stages:
+        return _accept
+    first, *others = stages
+    if not others:
+        return first
+    # A loop over the stages would take longer than a call for each.
+    rest = _in_turn(tuple(others))
 
     def run(packet: Packet) -> int:
-        for stage in stages:
-            verdict = stage(packet)
-            if verdict != _ACCEPT:
-                return verdict
-        return _ACCEPT
+        verdict = first(packet)
+        return rest(packet) if verdict == _ACCEPT else verdict
 
     return run
 
