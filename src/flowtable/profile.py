@@ -2,11 +2,10 @@
 
 The flowtable changed from kernel to kernel, and some of what it does is a quirk that users run
 into. Every place where that matters is one field of ``Profile``; code asks the field, never a
-version. Numbers in brackets are the sections of the kernel behaviour this follows:
+version.
 
-* ``net/netfilter/nft_flow_offload.c`` for adding,
-* ``net/netfilter/nf_flow_table_ip.c`` for forwarding,
-* ``net/netfilter/nf_flow_table_core.c`` for timeouts, garbage collection and teardown.
+Ref: net/netfilter/nft_flow_offload.c for adding, net/netfilter/nf_flow_table_ip.c for
+forwarding, net/netfilter/nf_flow_table_core.c for timeouts, garbage collection and teardown.
 """
 
 from __future__ import annotations
@@ -129,35 +128,35 @@ class Profile:
 
     Attributes:
         name: what ``--profile`` calls it.
-        tcp_admission: which packet of a TCP connection may add a flow [3.2, row 4a].
-        gre: whether GRE version 0 without NAT is offloaded at all [2.5, 3.2 row 4c].
+        tcp_admission: which packet of a TCP connection may add a flow.
+        gre: whether GRE version 0 without NAT is offloaded at all.
         related_adds: whether an ICMP error about a connection may add its flow: the kernel looks at the
-            protocol of the connection and not of the packet [3.2].
+            protocol of the connection and not of the packet.
         require_devices: refuse a flow whose devices are not all in the flowtable, where the kernel adds it,
-            which may be on devices that its packets do not take [6.5].
-        return_route: how the route of the opposite direction is found [3.3].
-        idle_timeout: after how long without packets a flow ends [4.1].
+            which may be on devices that its packets do not take.
+        return_route: how the route of the opposite direction is found.
+        idle_timeout: after how long without packets a flow ends.
         refresh_granularity: nanoseconds that have to pass before a packet moves the flow's timeout
-            again [4.2].
-        lifetime: timeout of a connection while it is offloaded [4.4].
-        fix_up: what a teardown leaves in the connection [4.5].
+            again.
+        lifetime: timeout of a connection while it is offloaded.
+        fix_up: what a teardown leaves in the connection.
         forget_max_ack: whether teardown clears conntrack's record of the highest acknowledgement, with
-            which it would misjudge the next RST [4.5].
+            which it would misjudge the next RST.
         fix_up_again: whether the garbage collector repeats the fix-up of a flow that is torn down
-            already, if it has expired since [4.5].
+            already, if it has expired since.
         mirror_replies: whether replies on the fast path give the connection SEEN_REPLY and ASSURED, as
-            conntrack would have [16.5].
-        tcp_closing: what FIN and RST do [2.7, step 3].
-        length: what tells how long a packet is [2.5, 2.7 step 2].
+            conntrack would have.
+        tcp_closing: what FIN and RST do.
+        length: what tells how long a packet is.
         vlan_priority_in_key: whether the priority bits of a VLAN tag are compared, so that prioritised
-            frames never match [1.2].
-        inner_8021ad: whether an 802.1ad tag behind another tag is understood [2.1].
+            frames never match.
+        inner_8021ad: whether an 802.1ad tag behind another tag is understood.
         queue_unresolved: whether a packet whose next hop is not resolved is changed and handed to the
-            neighbour layer, or goes up the classic path unchanged [2.8].
-        route_change: when a flow notices a changed route [4.6].
-        follow_mtu: whether a flow follows its device's MTU, or keeps the one it was added with [1.3].
-        after_teardown: what becomes of a flow until the next garbage collection [4.3].
-        duplicate: what adding does to an older flow with the same key [1.2].
+            neighbour layer, or goes up the classic path unchanged.
+        route_change: when a flow notices a changed route.
+        follow_mtu: whether a flow follows its device's MTU, or keeps the one it was added with.
+        after_teardown: what becomes of a flow until the next garbage collection.
+        duplicate: what adding does to an older flow with the same key.
     """
 
     name: str

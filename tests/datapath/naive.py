@@ -1,4 +1,4 @@
-"""The fast path, step by step: what spec section 2.7 says and nothing precomputed.
+"""The fast path, step by step, as the kernel takes them, and nothing precomputed.
 
 Nothing here comes from the packages under test but names. Addresses and ports are changed one
 by one and each change updates the checksums word by word, as the kernel's helpers do.

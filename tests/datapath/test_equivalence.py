@@ -43,7 +43,7 @@ def flows(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def ways(connection: Connection) -> list[Way]:
-    """Both directions, from the table of spec 2.7 step 8."""
+    """Both directions, as nf_flow_nat_ip has them."""
     original, reply = connection.original, connection.reply
     key = (original.l3proto, original.l4proto)
     snat, dnat = connection.status & 1 << 4, connection.status & 1 << 5

@@ -1,4 +1,4 @@
-"""The rules of the fast path one by one, in the order in which it looks at them (spec 2.2-2.9)."""
+"""The rules of the fast path one by one, in the order in which it looks at them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changes around flows does to them: spec sections 4.6 and 16.1; vectors 9 and 10."""
+"""What changes around flows does to them."""
 
 from __future__ import annotations
 

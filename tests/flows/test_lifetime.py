@@ -1,4 +1,4 @@
-"""How long flows and their connections live: spec sections 4.1 to 4.5."""
+"""How long flows and their connections live."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_classic_packet_shortens_it_and_6_12_lengthens_it_again() -> None:
 
 
 def test_6_18_means_to_but_does_not() -> None:
-    """The bug of spec 4.4: a busy flow's connection dies of one packet on the classic path."""
+    """The bug since 6.14: a busy flow's connection dies of one packet on the classic path."""
     world = World(LINUX_6_18)
     connection = world.connect(UDP)
     world.offload(connection)
@@ -195,7 +195,7 @@ def idle(world: World, connection: Connection) -> float:
 
 @pytest.mark.parametrize("profile", [LINUX_6_12, LINUX_6_18])
 def test_the_worked_results_of_the_kernel(profile: Profile) -> None:
-    """Spec 4.5; vectors 1 and 2."""
+    """Vectors 1 and 2."""
     world = World(profile)
     assert idle(world, connection := world.connect(UDP, status=REPLIED)) == 90
     assert not connection.offloaded

@@ -1,4 +1,4 @@
-"""Dissection against a slow reading of the same frames through scapy, in the specification's order."""
+"""Dissection against a slow reading of the same frames through scapy, in the kernel's order."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_without_gre():
 
 
 def test_vlan_priority():
-    """The kernel compares the whole tag with a bare VLAN id (specification 1.2, vector 16)."""
+    """The kernel compares the whole tag with a bare VLAN id (vector 16)."""
     tagged = frame_of(Dot1Q(vlan=5, prio=5), V4, UDP())
     plain = frame_of(Dot1Q(vlan=5), V4, UDP())
     assert dissector(tci_mask=VLAN_VID_MASK)(tagged, IIF) == dissect(plain, IIF)

@@ -1,4 +1,4 @@
-"""The acceptance vectors of the kernel behaviour specification, each by its number.
+"""The acceptance vectors of docs/acceptance.md, each by its number.
 
 Vectors 16 (VLAN), 17, 18 and the hardware part of 11 and 20 need what this core does not have.
 Times are seconds; a vector names its kernel where the kernels differ.
