@@ -13,7 +13,7 @@ demo: $(RUN)
 
 test: $(DEV)
 	tools/debian-packages
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto --dist loadfile
 
 lint: $(DEV)
 	$(BIN)/ruff check .
