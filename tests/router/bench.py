@@ -13,6 +13,7 @@ from scapy.layers.l2 import Ether
 from scapy.utils import checksum
 
 from flowtable.clock import SECOND
+from flowtable.conntrack.core import Conntrack
 from flowtable.packet.packet import Packet
 from flowtable.packet.parse import parse_ipv4, parse_ipv6
 from flowtable.router.arp import Arp
@@ -119,7 +120,8 @@ class Bench:
         self.nd = NeighbourDiscovery(self.topology, self.resolver, self._output)
         self.local = Local(self.topology, self.icmp, self.icmpv6, self.nd, self._output)
         self.redirects = Redirects(self.topology, self.peers, self.icmp, self._output)
-        self.reject = Reject(self.topology, self.icmp, self.icmpv6, self._output)
+        self.conntrack = Conntrack(self.topology.sysctls)
+        self.reject = Reject(self.topology, self.conntrack, self.icmp, self.icmpv6, self._output)
         self.reassembly4 = Reassembly4(
             self.topology,
             self.peers,

@@ -43,6 +43,8 @@ from tests.lab import (
     udp_reply,
 )
 
+LAN, WAN = "lan0", "wan0"
+MAC = {name: bytes.fromhex(mac.replace(":", "")) for name, mac in ((LAN, LAN_MAC), (WAN, WAN_MAC))}
 EXAMPLE = Path(__file__).parents[2] / "examples" / "home-router"
 ROUTES = (
     "to: 10.5.0.0/16, via: 10.0.1.99",
@@ -174,8 +176,6 @@ def damaged(draw) -> bytes:
 
 
 frames = st.one_of(damaged(), damaged(), damaged(), st.binary(max_size=100).map(lambda b: MAC[LAN] + b))
-LAN, WAN = "lan0", "wan0"
-MAC = {name: bytes.fromhex(mac.replace(":", "")) for name, mac in ((LAN, LAN_MAC), (WAN, WAN_MAC))}
 # Device, seconds since the last frame, whether the destination is a group, and the frame.
 arrivals = st.lists(
     st.tuples(

@@ -156,8 +156,8 @@ def test_packets_wait_for_their_neighbour():
 def test_a_packet_of_the_fast_path_waits_as_well(answers):
     lab = Lab(FLOWTABLE, profile="linux-6.12")
     lab.client(udp(destination="10.0.2.77"))
-    learn = ARP(op=2, hwsrc="02:00:00:00:02:77", psrc="10.0.2.77", hwdst=WAN_MAC, pdst="10.0.2.1")
-    learn = Ether(src="02:00:00:00:02:77", dst=WAN_MAC) / learn
+    answer = ARP(op=2, hwsrc="02:00:00:00:02:77", psrc="10.0.2.77", hwdst=WAN_MAC, pdst="10.0.2.1")
+    learn = Ether(src="02:00:00:00:02:77", dst=WAN_MAC) / answer
     lab.receive("wan0", learn)
     lab.receive("wan0", Ether(src="02:00:00:00:02:77", dst=WAN_MAC) / udp_reply("10.0.2.77"))
     wan = lab.box.topology.devices["wan0"]

@@ -17,7 +17,7 @@ def table(*chains: str, family: str = "inet", name: str = "t") -> str:
     return f"table {family} {name} {{\n{''.join(chains)}}}\n"
 
 
-def pieces() -> list[IP]:
+def pieces():
     return fragment(IP(src=CLIENT, dst=SERVER, id=5) / UDP(sport=5000, dport=53) / (b"x" * 2000), 800)
 
 

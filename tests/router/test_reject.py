@@ -7,7 +7,8 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6EchoRequest, IPv6, IPv6ExtHdrDestOpt
 from scapy.layers.sctp import SCTP
 
-from flowtable.conntrack.connection import Connection, TcpState, TcpTracking
+from flowtable.clock import SECOND
+from flowtable.conntrack.connection import Connection, Status, TcpState, TcpTracking
 from flowtable.conntrack.tuple import Tuple
 from flowtable.packet.packet import IPV4, IPV6, CtInfo, Packet
 from flowtable.packet.parse import dissect_ipv4, dissect_ipv6
@@ -123,8 +124,9 @@ def test_no_reset_for():
         assert reject(bench, packet, RESET) is None, packet
 
 
-def test_a_reset_closes_the_connection():
-    # Ref: net/netfilter/nf_conntrack_core.c:nf_conntrack_set_closing.
+@pytest.mark.parametrize("status", [0, Status.CONFIRMED, Status.CONFIRMED | Status.FIXED_TIMEOUT])
+def test_a_reset_closes_the_connection_if_it_is_in_the_table(status):
+    # Ref: net/netfilter/nf_conntrack_proto_tcp.c:nf_conntrack_tcp_set_closing.
     bench = Bench()
     for family, ip in ((IPV4, IP(src=A, dst=B)), (IPV6, IPv6(src=A6, dst=B6))):
         source, destination = address(ip.src), address(ip.dst)
@@ -132,13 +134,20 @@ def test_a_reset_closes_the_connection():
             Tuple(family, 6, source, destination, 1, 2), Tuple(family, 6, destination, source)
         )
         connection.tcp = TcpTracking()
+        connection.expires = 5 * 86400 * SECOND
+        connection.status |= status
+        if status & Status.CONFIRMED:
+            bench.conntrack.insert(connection, bench.now)
+        before = connection.expires
         packet = bench.packet(ip / TCP(flags="S"))
         packet.ct, packet.ctinfo = connection, CtInfo.NEW
         bench.reject(packet, RESET, bench.now)
         (answer,) = bench.sent
         bench.sent.clear()
         assert (answer.ct, answer.ctinfo) == (connection, CtInfo.RELATED_REPLY)
-        assert connection.tcp.state == TcpState.CLOSE
+        assert connection.tcp.state == (TcpState.CLOSE if status else TcpState.NONE)
+        closes = status == Status.CONFIRMED
+        assert connection.expires == (bench.now + 10 * SECOND if closes else before)
 
 
 @given(st.binary(min_size=40, max_size=120), st.sampled_from([0, 1, 6, 17, 44, 58, 60]), st.booleans())
