@@ -319,3 +319,43 @@ def test_the_names_of_interfaces_are_known_once_they_were_described():
 def test_a_file_without_packets():
     assert records(section() + interface()) == []
     assert records(section()) == []
+
+
+@pytest.mark.parametrize(
+    ("resolution", "offset", "stamp"),
+    [
+        (0, 0, 2**64 - 1),
+        (0, 0, (2**64 - 1) // 10**9 + 1),
+        (6, 0, 2**64 // 1000 + 1),
+        (9, -1, 10**9 - 1),
+        (0x80, 0, 2**40),
+        (9, 2**62, 0),
+    ],
+)
+@ORDERS
+def test_a_time_that_is_none_is_passed_over(order, resolution, offset, stamp):
+    options = option(order, 9, bytes([resolution])) + option(order, 14, pack(order + "q", offset))
+    data = section(order) + interface(order, options=options) + enhanced(order, stamp=stamp)
+    good = interface(order, "good") + enhanced(order, ident=1)
+    capture = opened(data + good)
+    assert [(record.number, record.time) for record in capture] == [(2, MICROSECONDS)]
+    assert capture.skipped == {Skip.TIME: 1}
+
+
+@ORDERS
+def test_the_first_and_the_last_time(order):
+    options = option(order, 9, b"\x09") + option(order, 14, pack(order + "q", 2))
+    first = interface(order, options=option(order, 9, b"\x09"))
+    late = interface(order, "late", options=options)
+    last = 2**64 - 1 - 2 * 10**9
+    data = section(order) + first + late + enhanced(order, stamp=0) + enhanced(order, ident=1, stamp=last)
+    data += enhanced(order, ident=1, stamp=last + 1)
+    capture = opened(data)
+    assert [record.time for record in capture] == [0, 2**64 - 1]
+    assert capture.skipped == {Skip.TIME: 1}
+
+
+def test_the_names_in_the_file_are_known_where_another_stands_for_them():
+    capture = opened(section() + interface("<", "a") + interface("<", "b") + enhanced(ident=1), "c")
+    assert [record.interface for record in capture] == ["c"]
+    assert capture.interfaces == ["a", "b"]

@@ -118,3 +118,16 @@ def test_tshark_reads_pcapng(tmp_path):
         ["lan0", "1700000000.123456789", "60", "0x00000002"],
         ["wan0", "1700000000.123456790", "17", "0x00000001"],
     ]
+
+
+def test_a_time_that_does_not_fit_is_an_error_and_nothing_is_written():
+    plain, named = io.BytesIO(), io.BytesIO()
+    with PcapWriter(plain) as writer:
+        writer.write(2**32 * 10**9 - 1, FRAME)
+        with pytest.raises(OverflowError, match="pcap has no times after 2106"):
+            writer.write(2**32 * 10**9, FRAME)
+    with PcapngWriter(named, ["lan0"]) as writer:
+        writer.write("lan0", 2**64 - 1, FRAME)
+        with pytest.raises(OverflowError, match="pcapng has no times after 2554"):
+            writer.write("lan0", 2**64, FRAME)
+    assert len(records(plain.getvalue())) == len(records(named.getvalue())) == 1

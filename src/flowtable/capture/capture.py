@@ -22,7 +22,8 @@ class Capture:
 
     Attributes:
         name: what messages call it.
-        interfaces: names of the interfaces described so far, one that has none as an empty string.
+        interfaces: names that the file gave to its interfaces so far, one that has none as an
+            empty string.
         skipped: packets passed over so far, by reason.
     """
 

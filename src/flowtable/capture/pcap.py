@@ -38,7 +38,7 @@ class PcapReader:
         window: the stream, before its header.
         name: what messages call it.
         interface: name for the interface of every record; a pcap file has none.
-        names: where that name is kept.
+        names: where its absence is kept, as an empty name.
         skipped: where packets that are passed over are counted.
     """
 
@@ -48,7 +48,7 @@ class PcapReader:
         self._window = window
         self._name = name
         self._interface = interface or ""
-        names.append(self._interface)
+        names.append("")
         self._skipped = skipped
 
     def records(self) -> Iterator[Record]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowtable.capture.error import CaptureError
 from flowtable.capture.linktype import ETHERNET, describe
-from flowtable.capture.record import Direction, Record
+from flowtable.capture.record import LAST_TIME, Direction, Record
 from flowtable.capture.skip import Skip
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class PcapngReader:
         return False
 
     def _learn_epoch(self, epoch: bytes) -> bool:
-        """Prepare for stamps that begin like this one; false if they need more than a product."""
+        """Prepare for stamps that begin like this one; false if they need more than that."""
         ident, high = self._layout.words(epoch)
         if ident >= len(self._interfaces):
             return False
@@ -204,6 +204,8 @@ class PcapngReader:
             return False
         _bound(self._epochs)
         base = (high << 32) * interface.multiplier + interface.offset
+        if base < 0 or base + 0xFFFFFFFF * interface.multiplier > LAST_TIME:
+            return False
         self._epochs[epoch] = (interface.name, base, interface.multiplier)
         return True
 
@@ -275,10 +277,10 @@ class PcapngReader:
             elif code == _IF_TSOFFSET:
                 seconds = self._layout.seconds(value)[0]
             option += 4 + (width + 3 & ~3)
-        if self._rename is not None:
-            name = self._rename
         if name not in self._names:
             self._names.append(name)
+        if self._rename is not None:
+            name = self._rename
         if linktype != ETHERNET:
             self._foreign.setdefault(describe(linktype), self._window.start + at)
         self._interfaces.append(
@@ -325,7 +327,10 @@ class PcapngReader:
         if not captured:
             return Skip.EMPTY
         if stamp is not None:
-            self._time = stamp * interface.multiplier // interface.divisor + interface.offset
+            time = stamp * interface.multiplier // interface.divisor + interface.offset
+            if not 0 <= time <= LAST_TIME:
+                return Skip.TIME
+            self._time = time
         frame = data[begin : begin + captured]
         direction = self._direction(data[options:end])
         return Record(self._number + 1, interface.name, self._time, frame, original, direction)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+
+LAST_TIME: Final = (1 << 64) - 1
+"""The latest time of a frame, nanoseconds since 1970: in July 2554."""
 
 
 class Direction(Enum):
@@ -23,7 +27,7 @@ class Record(NamedTuple):
     Attributes:
         number: its place among the packets of its file, from 1, as Wireshark counts them.
         interface: name of the interface it was captured on, empty where the file has none.
-        time: when, nanoseconds since 1970.
+        time: when, nanoseconds since 1970, 0 to ``LAST_TIME``.
         data: the whole frame from its Ethernet header on.
         original_length: its length on the wire in bytes.
         direction: which way it passed the interface.

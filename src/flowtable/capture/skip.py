@@ -13,3 +13,4 @@ class Skip(Enum):
     LINK_TYPE = "not an Ethernet frame"
     INTERFACE = "its interface is not described in its section"
     MALFORMED = "longer than the block that carries it"
+    TIME = "its time is before 1970 or after 2554"

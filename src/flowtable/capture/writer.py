@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from struct import Struct
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
@@ -88,6 +89,9 @@ class PcapngWriter(_Writer):
             time: nanoseconds since 1970, not negative.
             data: the frame from its Ethernet header on.
             direction: which way it passed the interface.
+
+        Raises:
+            OverflowError: the time does not fit the format.
         """
         size = len(data)
         # An Enum hashes slowly, hence no look-up of the direction that is usual.
@@ -98,7 +102,10 @@ class PcapngWriter(_Writer):
             pack, head, sizes, tail = blocks[size] = _block(size, direction)
         pieces = self._pieces
         ident = self._idents[interface]
-        pieces.append(pack(head, ident, time >> 32, time & 0xFFFFFFFF, sizes, data, tail))
+        try:
+            pieces.append(pack(head, ident, time >> 32, time & 0xFFFFFFFF, sizes, data, tail))
+        except struct.error:
+            raise OverflowError("pcapng has no times after 2554 in nanoseconds") from None
         if len(pieces) >= _GATHER:
             self._hand_over()
 
@@ -124,11 +131,17 @@ class PcapWriter(_Writer):
         Args:
             time: nanoseconds since 1970, not negative.
             data: the frame from its Ethernet header on.
+
+        Raises:
+            OverflowError: the time does not fit the format.
         """
         size = len(data)
         seconds, fraction = divmod(time, 1_000_000_000)
         pieces = self._pieces
-        pieces.append(_packet(seconds, fraction, size, size) + data)
+        try:
+            pieces.append(_packet(seconds, fraction, size, size) + data)
+        except struct.error:
+            raise OverflowError("pcap has no times after 2106") from None
         if len(pieces) >= _GATHER:
             self._hand_over()
 
