@@ -109,7 +109,7 @@ class TestConfirm:
     @pytest.mark.parametrize("raw", [udp(CLIENT, SERVER), gre(CLIENT, SERVER)])
     def test_others_join_the_winner(self, lab, raw):
         lab.topology.sysctls.nf_conntrack_acct = 1
-        lab.conntrack.configure(lab.topology.sysctls)
+        lab.follow_sysctls()
         first, second = (packet(raw, SECOND) for _ in range(2))
         for p in (first, second):
             lab.conntrack.incoming(p)
@@ -152,7 +152,7 @@ class TestConfirm:
 class TestAccounting:
     def test_counts_both_directions(self, lab):
         lab.topology.sysctls.nf_conntrack_acct = 1
-        lab.conntrack.configure(lab.topology.sysctls)
+        lab.follow_sysctls()
         sent, answer = udp(CLIENT, SERVER, data=b"x" * 10), udp(SERVER, CLIENT, 53, 5000, data=b"y" * 100)
         lab.forward(sent)
         lab.forward(answer, back=True)
@@ -163,7 +163,7 @@ class TestAccounting:
     def test_not_unless_the_sysctl_said_so_in_the_beginning(self, lab):
         lab.forward(udp(CLIENT, SERVER))
         lab.topology.sysctls.nf_conntrack_acct = 1
-        lab.conntrack.configure(lab.topology.sysctls)
+        lab.follow_sysctls()
         lab.forward(udp(CLIENT, SERVER))
         assert (lab.only().packets, lab.only().bytes) == (None, None)
 
@@ -270,7 +270,7 @@ class TestFullTable:
     def small(self) -> Lab:
         lab = Lab(translating=False)
         lab.topology.sysctls.nf_conntrack_max = 3
-        lab.conntrack.configure(lab.topology.sysctls)
+        lab.follow_sysctls()
         return lab
 
     def ports(self, lab: Lab) -> list[int]:
@@ -312,7 +312,7 @@ class TestFullTable:
     def test_closing_ones_go_with_the_next_collection(self):
         lab = Lab(translating=False)
         lab.topology.sysctls.nf_conntrack_max = 100
-        lab.conntrack.configure(lab.topology.sysctls)
+        lab.follow_sysctls()
         for port in range(100):
             lab.forward(tcp(CLIENT, SERVER, port, flags="A", seq=1, ack=1))
         for connection in lab.conntrack:
@@ -328,7 +328,7 @@ class TestFullTable:
     def test_not_offloaded_ones(self):
         lab = Lab(translating=False)
         lab.topology.sysctls.nf_conntrack_max = 100
-        lab.conntrack.configure(lab.topology.sysctls)
+        lab.follow_sysctls()
         for port in range(100):
             lab.forward(tcp(CLIENT, SERVER, port, flags="A", seq=1, ack=1))
         for connection in lab.conntrack:
@@ -340,7 +340,7 @@ class TestFullTable:
     def test_no_limit(self):
         lab = Lab(translating=False)
         lab.topology.sysctls.nf_conntrack_max = 0
-        lab.conntrack.configure(lab.topology.sysctls)
+        lab.follow_sysctls()
         for port in range(10):
             lab.forward(udp(CLIENT, SERVER, port))
         assert len(lab.conntrack) == 10

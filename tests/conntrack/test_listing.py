@@ -77,7 +77,7 @@ RECORDED = {
 def test_recorded_lines(packets, line, proc):
     lab = Lab()
     lab.topology.sysctls.nf_conntrack_acct = 1
-    lab.conntrack.configure(lab.topology.sysctls)
+    lab.follow_sysctls()
     lab.rule(Hook.POSTROUTING, NatKind.MASQUERADE)
     for number, raw in enumerate(packets):
         lab.forward(raw, back=number == 1)

@@ -436,7 +436,7 @@ class TestMasquerade:
 
     def test_routed_elsewhere(self, lab):
         lab.topology.sysctls.nf_conntrack_acct = 1
-        lab.conntrack.configure(lab.topology.sysctls)
+        lab.follow_sysctls()
         removed = []
         lab.conntrack.subscribe(lambda c, now, reason: removed.append(reason))
         lab.forward(tcp(CLIENT, SERVER, flags="S"))

@@ -142,7 +142,7 @@ def test_wrong_checksum_is_not_translated():
     """Conntrack calls it invalid; where it may not look, NAT drops it."""
     lab = Lab()
     lab.topology.sysctls.nf_conntrack_checksum = 0
-    lab.conntrack.configure(lab.topology.sysctls)
+    lab.follow_sysctls()
     lab.rule(Hook.POSTROUTING, NatKind.MASQUERADE)
     out = raw(lab.forward(udp(CLIENT, SERVER)))
     error = unreachable("10.0.2.77", ROUTER, out)

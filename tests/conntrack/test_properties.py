@@ -58,7 +58,7 @@ def frames(draw: st.DrawFn) -> bytes:
 def test_nothing_is_raised(raws, rules, verified):
     lab = Lab()
     lab.topology.sysctls.nf_conntrack_checksum = int(verified)
-    lab.conntrack.configure(lab.topology.sysctls)
+    lab.follow_sysctls()
     install(lab, rules)
     for number, raw in enumerate(raws):
         parse = parse_ipv4 if raw[0] >> 4 == 4 else parse_ipv6

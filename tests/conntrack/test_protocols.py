@@ -97,7 +97,7 @@ class TestUdp:
         lab = Lab(translating=False)
         lab.topology.sysctls.nf_conntrack_udp_timeout = 3
         lab.topology.sysctls.nf_conntrack_udp_timeout_stream = 7
-        lab.conntrack.configure(lab.topology.sysctls)
+        lab.follow_sysctls()
         lab.forward(udp(CLIENT, SERVER))
         assert lab.left() == 3
         lab.forward(udp(SERVER, CLIENT, 53, 5000), back=True)
@@ -130,7 +130,7 @@ class TestIcmp:
     def test_checksum(self, checksum, expected):
         lab = Lab(translating=False)
         lab.topology.sysctls.nf_conntrack_checksum = checksum
-        lab.conntrack.configure(lab.topology.sysctls)
+        lab.follow_sysctls()
         raw = bytearray(icmp(CLIENT, SERVER))
         raw[-1] ^= 1
         assert state(lab.forward(bytes(raw))) == expected

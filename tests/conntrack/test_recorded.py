@@ -63,7 +63,7 @@ RUNS = [
 def test_as_linux(run):
     lab = Lab()
     lab.topology.sysctls.nf_conntrack_acct = 1
-    lab.conntrack.configure(lab.topology.sysctls)
+    lab.follow_sysctls()
     install(lab, run["rules"])
     start = 1000 * SECOND
     for number, (milliseconds, side, raw, came) in enumerate(run["packets"]):

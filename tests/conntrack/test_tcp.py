@@ -29,7 +29,7 @@ class Talk:
         self.lab = Lab(translating=False)
         for name, value in sysctls.items():
             self.lab.topology.sysctls.set(f"net.netfilter.nf_conntrack_{name}", value)
-        self.lab.conntrack.configure(self.lab.topology.sysctls)
+        self.lab.follow_sysctls()
 
     def a(self, flags: str, seq: int, ack: int = 0, **kw) -> str:
         return state(self.lab.forward(tcp(CLIENT, SERVER, 40000, 443, flags, seq, ack, **kw)))

@@ -11,6 +11,7 @@ from flowtable.clock import SECOND
 from flowtable.conntrack.connection import Connection, TcpTracking
 from flowtable.conntrack.core import Conntrack
 from flowtable.conntrack.nat import Nat
+from flowtable.conntrack.settings import Settings
 from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP, CtInfo, Packet
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.nat import NatKind, NatRange
@@ -163,6 +164,10 @@ class Lab:
         self.nat = Nat(self.conntrack, self.topology)
         self.eth0 = self.topology.devices["eth0"]
         self.eth1 = self.topology.devices["eth1"]
+
+    def follow_sysctls(self) -> None:
+        """Let conntrack see sysctls that the test has changed."""
+        self.conntrack.settings = Settings.of(self.topology.sysctls)
 
     def rule(self, hook: Hook, kind: NatKind, chosen: NatRange | None = None) -> None:
         self.rules.setdefault(hook, []).append(lambda p: self.nat.setup(p, kind, chosen or NatRange()))

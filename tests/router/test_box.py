@@ -111,6 +111,20 @@ def test_reject():
     assert lab.drops == {Drop.REJECT: 2}
 
 
+def test_a_connection_that_the_box_resets_is_soon_forgotten():
+    rule = "ct state established tcp flags & psh == psh reject with tcp reset"
+    lab = Lab(f"table inet x {{ chain y {{ type filter hook forward priority 0; {rule}; }}; }}")
+    tcp = Tcp(lab)
+    tcp.out("S")
+    tcp.back("SA")
+    tcp.out("A")
+    assert lab.connections()[0].split()[2:4] == ["432000", "ESTABLISHED"]
+    tcp.out("PA", b"x")
+    assert lab.connections()[0].split()[2:4] == ["10", "CLOSE"]
+    lab.wait(10)
+    assert lab.connections() == []
+
+
 def test_log():
     logged = []
     box = Box(

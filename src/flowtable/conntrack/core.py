@@ -9,7 +9,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from flowtable.conntrack import generic, gre, icmp, icmpv6, tcp, udp
-from flowtable.conntrack.connection import Connection, Status
+from flowtable.conntrack.connection import Connection, Status, TcpState
 from flowtable.conntrack.generator import Generator
 from flowtable.conntrack.removal import Removal
 from flowtable.conntrack.settings import Settings
@@ -60,7 +60,7 @@ class Conntrack(Table):
     """Connection tracking of a box.
 
     Attributes:
-        settings: what the sysctls say; follow changes of those with ``configure``.
+        settings: what the sysctls said when it was made.
         random: where numbers come from that are random in Linux.
         on_offloaded: called with an offloaded connection before a packet of it is tracked, so that
             whoever forwards the others can tell first what it saw.
@@ -71,10 +71,6 @@ class Conntrack(Table):
         self.settings = Settings.of(sysctls)
         self.random = Generator(seed)
         self.on_offloaded: Callable[[Connection], None] | None = None
-
-    def configure(self, sysctls: Sysctls) -> None:
-        """Take over changed sysctls; connections notice with their next packet."""
-        self.settings = Settings.of(sysctls)
 
     def incoming(self, packet: Packet) -> int:
         """Find the connection of a packet at prerouting or output, or begin one.
@@ -186,7 +182,7 @@ class Conntrack(Table):
     def set_reply(self, connection: Connection, reply: Tuple) -> None:
         """Change what answers to a connection that is not confirmed will look like.
 
-        Ref: net/netfilter/nf_conntrack_core.c:nf_conntrack_alter_reply.
+        Ref: include/net/netfilter/nf_conntrack.h:nf_conntrack_alter_reply.
         """
         connection.reply = reply
         connection.keys = (connection.keys[ORIGINAL], in_zone(reply.key, connection.zone_of(REPLY)))
@@ -224,6 +220,18 @@ class Conntrack(Table):
         if packets is not None:
             packets[direction] += 1
             connection.bytes[direction] += len(packet.data)  # type: ignore[index]
+
+    def set_closing(self, connection: Connection, now: int) -> None:
+        """Close a TCP connection that the box itself has reset, if it is in the table.
+
+        Ref: net/netfilter/nf_conntrack_proto_tcp.c:nf_conntrack_tcp_set_closing.
+        """
+        track = connection.tcp
+        if track is None or not connection.status & _CONFIRMED:
+            return
+        before, track.state = track.state, TcpState.CLOSE
+        if before != TcpState.CLOSE and not connection.status & _FIXED_TIMEOUT:
+            self.set_timeout(connection, now + self.settings.tcp[TcpState.CLOSE])
 
     def count(self, connection: Connection, packet: Packet, direction: int) -> None:
         """Count a packet. Ref: net/netfilter/nf_conntrack_core.c:nf_ct_acct_add."""

@@ -169,7 +169,7 @@ class Box:
         self.arp = Arp(topology, self.neighbours, self._send_arp)
         self.nd = NeighbourDiscovery(topology, self.neighbours, self._output)
         self.local = Local(topology, self.icmp, self.icmpv6, self.nd, self._output)
-        self.reject = Reject(topology, self.icmp, self.icmpv6, self._output)
+        self.reject = Reject(topology, self.conntrack, self.icmp, self.icmpv6, self._output)
 
         self.decisions4 = Decisions()
         self.decisions6 = Decisions()
@@ -214,7 +214,7 @@ class Box:
 
     def advance(self, now: int) -> None:
         """Run the timers that are due by ``now``, each at its own time, in their order."""
-        while (due := self._next_due()) <= now:
+        while (due := self._next_due()) is not None and due <= now:
             self.now = max(self.now, due)
             for timed in self._timed:
                 if timed.next_due is not None and timed.next_due <= due:
@@ -222,10 +222,10 @@ class Box:
             self.conntrack.expire(self.now)
         self.now = max(self.now, now)
         self.conntrack.expire(self.now)
-        self._alarm.due = due
+        self._alarm.due = NEVER if due is None else due
 
-    def _next_due(self) -> int:
-        return min((due for timed in self._timed if (due := timed.next_due) is not None), default=NEVER)
+    def _next_due(self) -> int | None:
+        return min((due for timed in self._timed if (due := timed.next_due) is not None), default=None)
 
     def ended(self, packet: Packet, verdict: int) -> None:
         """A station did not accept a packet: count it, unless the station has it now (STOLEN)."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from flowtable.conntrack.connection import TcpState
 from flowtable.packet import icmp, icmpv6, ipv4, ipv6, tcp
 from flowtable.packet.checksum import checksum, transport_checksum
 from flowtable.packet.packet import GRE, IPV4, IPV6, TCP, UDP
@@ -17,6 +16,7 @@ from flowtable.topology.device import link_local
 from flowtable.topology.route import REJECTING, RouteType
 
 if TYPE_CHECKING:
+    from flowtable.conntrack.core import Conntrack
     from flowtable.packet.packet import Packet
     from flowtable.router.icmp import Icmp, Output
     from flowtable.router.icmpv6 import Icmpv6
@@ -33,18 +33,22 @@ Ref: include/net/netfilter/nf_reject.h:nf_reject_verify_csum.
 class Reject:
     """Answers to rejected packets."""
 
-    __slots__ = ("_icmp", "_icmpv6", "_output", "_topology")
+    __slots__ = ("_conntrack", "_icmp", "_icmpv6", "_output", "_topology")
 
-    def __init__(self, topology: Topology, icmp: Icmp, icmpv6: Icmpv6, output: Output) -> None:
+    def __init__(
+        self, topology: Topology, conntrack: Conntrack, icmp: Icmp, icmpv6: Icmpv6, output: Output
+    ) -> None:
         """Start.
 
         Args:
             topology: the box.
+            conntrack: its connections, of which a TCP reset closes one.
             icmp: sends the IPv4 unreachables.
             icmpv6: sends the IPv6 unreachables.
             output: takes a TCP reset, whose ``dst`` and ``oif`` are set.
         """
         self._topology = topology
+        self._conntrack = conntrack
         self._icmp = icmp
         self._icmpv6 = icmpv6
         self._output = output
@@ -86,8 +90,8 @@ class Reject:
         if answer is None:
             return
         attach(answer, packet)
-        if packet.ct is not None and packet.ct.tcp is not None:
-            packet.ct.tcp.state = TcpState.CLOSE
+        if packet.ct is not None:
+            self._conntrack.set_closing(packet.ct, now)
         self._output(answer, now)
 
     def _reset4(self, packet: Packet, segment: bytes, now: int) -> Packet | None:

@@ -1,7 +1,7 @@
 """The routing decision: through the box, into it, or nowhere.
 
 A decision depends on the addresses and the device only, so it is kept for the packets that
-follow, until a route, an address or a sysctl changes.
+follow, until a route or an address changes. Sysctls stay as the box began with them.
 
 Ref: net/ipv4/route.c:ip_route_input_slow, net/ipv6/route.c:ip6_route_input.
 """
