@@ -116,10 +116,6 @@ class Sysctls:
     """
 
     ip_default_ttl: int = _sysctl("net.ipv4.ip_default_ttl", 64, 1, 255)
-    ip_forward_use_pmtu: int = _sysctl("net.ipv4.ip_forward_use_pmtu", 0, 0, 1)
-    ip_local_port_range: tuple[int, int] = field(
-        default=(32768, 60999), metadata={"name": "net.ipv4.ip_local_port_range", "range": Range(1, 65535)}
-    )
     icmp_ratelimit: int = _sysctl("net.ipv4.icmp_ratelimit", 1000)
     icmp_ratemask: int = _sysctl("net.ipv4.icmp_ratemask", 0x1818, 0, U32)
     icmp_msgs_per_sec: int = _sysctl("net.ipv4.icmp_msgs_per_sec", 1000)
@@ -245,7 +241,7 @@ class Sysctls:
         own = _first(self.ipv4_conf, name, device, "default")
         return max(fallback if general is None else general, fallback if own is None else own)
 
-    def set(self, name: str, value: int | tuple[int, ...]) -> None:
+    def set(self, name: str, value: int) -> None:
         """Set a sysctl by its name, dotted or with slashes.
 
         Raises:
@@ -253,22 +249,15 @@ class Sysctls:
         """
         key = find(name)
         limits = key.limits
-        pair = key.attribute == "ip_local_port_range"
-        values = value if isinstance(value, tuple) else (value,)
-        if len(values) != (2 if pair else 1):
-            raise TopologyError(f"expected {'two numbers' if pair else 'one number'}")
-        for number in values:
-            if not limits.low <= number <= limits.high:
-                raise TopologyError(f"expected {limits}, got {number}")
-        if values[0] > values[-1]:
-            raise TopologyError(f"expected a range, got {values[0]} {values[-1]}")
+        if not limits.low <= value <= limits.high:
+            raise TopologyError(f"expected {limits}, got {value}")
         if key.device is None:
             setattr(self, key.attribute, value)
             return
         table, conf = _CONF[key.table]
         setattr(getattr(self, table).setdefault(key.device, conf()), key.attribute, value)
 
-    def stated(self) -> Iterator[tuple[str, int | tuple[int, int]]]:
+    def stated(self) -> Iterator[tuple[str, int]]:
         """Names (dotted) and values of all that differ from Linux's defaults."""
         for known in fields(self):
             name = known.metadata.get("name")

@@ -8,7 +8,7 @@ from flowtable.topology.boxfile import text
 from flowtable.topology.boxfile.draft import Draft
 from flowtable.topology.boxfile.reader import Field, UnreadableError, unknown
 from flowtable.topology.error import TopologyError
-from flowtable.topology.sysctl import Key, Range, find
+from flowtable.topology.sysctl import Key, find
 from flowtable.topology.topology import Topology
 
 
@@ -27,19 +27,9 @@ def read(field: Field, draft: Draft) -> None:
             value.note_key("this sysctl stands twice")
         seen.add(key)
         try:
-            draft.topology.sysctls.set(name, _value(value, key.limits))
-        except TopologyError as error:
-            value.note(str(error))
+            draft.topology.sysctls.set(name, value.integer(key.limits.low, key.limits.high))
         except UnreadableError:
             continue
-
-
-def _value(field: Field, limits: Range) -> int | tuple[int, ...]:
-    """A number, or several with white space between as sysctl(8) prints them."""
-    words = field.text().split()
-    if len(words) > 1 and all(len(w) < 11 and w.isascii() and w.isdigit() for w in words):
-        return tuple(int(word) for word in words)
-    return field.integer(limits.low, limits.high)
 
 
 def write(topology: Topology) -> Iterator[str]:
@@ -48,5 +38,4 @@ def write(topology: Topology) -> Iterator[str]:
     if stated:
         yield "sysctls:"
     for name, value in stated:
-        words = str(value) if isinstance(value, int) else " ".join(map(str, value))
-        yield f"  {text.quoted(name)}: {words}"
+        yield f"  {text.quoted(name)}: {value}"
