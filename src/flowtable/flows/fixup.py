@@ -62,7 +62,8 @@ def begin(entry: FlowEntry, conntrack: Conntrack, profile: Profile, now: int) ->
 def extend(entry: FlowEntry, conntrack: Conntrack, now: int) -> None:
     """Give a connection with less than half a day left a whole one.
 
-    Ref: include/net/netfilter/nf_conntrack.h:nf_ct_offload_timeout.
+    Ref: include/net/netfilter/nf_conntrack.h:nf_ct_offload_timeout, which later releases of 6.12
+    replace by nf_flow_table_extend_ct_timeout.
     """
     if entry.connection.expires - now < DAY // 2:
         conntrack.set_timeout(entry.connection, now + DAY)
@@ -110,14 +111,14 @@ def end(entry: FlowEntry, conntrack: Conntrack, profile: Profile, idle: int, now
             if tcp is not None:
                 tcp.state = TcpState.ESTABLISHED
         case FixUp.LESS_IDLE:
-            if connection.l4proto in _PICKUP:
+            if connection.l4proto in _FIXED_UP:
                 _shorten(connection, conntrack, _state_timeout(connection, settings) - idle, now)
         case FixUp.LESS_IDLE_IF_EXPIRED:
             if tcp is not None and entry.flags & FlowFlag.CLOSING:
                 tcp.state = TcpState.CLOSE
                 tcp.seen[ORIGINAL].flags |= TcpFlag.CLOSE_INIT
                 conntrack.set_timeout(connection, now + settings.tcp[TcpState.CLOSE])
-            elif connection.l4proto in _PICKUP:
+            elif connection.l4proto in _FIXED_UP:
                 timeout = _state_timeout(connection, settings)
                 if entry.expires <= now:
                     timeout -= idle
@@ -134,18 +135,17 @@ def freed(entry: FlowEntry, conntrack: Conntrack, profile: Profile, now: int) ->
         _shorten(connection, conntrack, _PICKUP[connection.l4proto], now)
 
 
+_FIXED_UP: Final = frozenset({TCP, UDP})
+"""Protocols whose connections get another timeout. Ref: flow_offload_fixup_ct."""
 _PICKUP: Final = {TCP: 120 * SECOND, UDP: 30 * SECOND}
 """Ref: net/netfilter/nf_flow_table_core.c of 5.13: NF_FLOWTABLE_TCP_PICKUP_TIMEOUT."""
 
 
 def _state_timeout(connection: Connection, settings: Settings) -> int:
-    """The timeout of the state that conntrack last saw."""
+    """The timeout of the state that conntrack last saw, of one of the protocols ``_FIXED_UP``."""
     if connection.tcp is not None:
         return settings.tcp[connection.tcp.state]
-    replied = connection.status & Status.SEEN_REPLY
-    if connection.l4proto == UDP:
-        return settings.udp_stream if replied else settings.udp
-    return settings.gre_stream if replied else settings.gre
+    return settings.udp_stream if connection.status & Status.SEEN_REPLY else settings.udp
 
 
 def _shorten(connection: Connection, conntrack: Conntrack, timeout: int, now: int) -> None:

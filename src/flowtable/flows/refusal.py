@@ -39,12 +39,12 @@ class Refusal(Reason):
     NOT_ESTABLISHED = (
         "TCP connection not in state ESTABLISHED",
         "the flow may be added once the handshake is complete",
-        "include/net/netfilter/nf_conntrack_tuple.h:nf_conntrack_tcp_established",
+        "include/net/netfilter/nf_conntrack_l4proto.h:nf_conntrack_tcp_established",
     )
     NOT_ASSURED = (
         "TCP connection not assured: traffic in one direction only",
         "the flow may be added once both directions were seen",
-        "include/net/netfilter/nf_conntrack_tuple.h:nf_conntrack_tcp_established",
+        "include/net/netfilter/nf_conntrack_l4proto.h:nf_conntrack_tcp_established",
     )
     GRE_NAT = (
         "GRE with address translation",
@@ -83,7 +83,7 @@ class Refusal(Reason):
     )
     OFFLOADED = (
         "already offloaded",
-        "the flow is in a flowtable; this packet took the classic path for a reason of its own",
+        "if packets keep coming here, the device they arrive on is not in the flowtable, or each is a miss",
         "net/netfilter/nft_flow_offload.c:nft_flow_offload_eval",
     )
     NO_ROUTE = (
@@ -93,8 +93,8 @@ class Refusal(Reason):
     )
     DEVICE = (
         "device of the flow that is not in the flowtable",
-        "never offloaded while the devices stay as they are",
-        "net/netfilter/nf_flow_table_path.c:nft_dev_forward_path",
+        "never offloaded by the default profile; the kernel adds it on devices that it guesses",
+        "net/netfilter/nft_flow_offload.c:nft_dev_forward_path",
     )
     DYING = (
         "connection is being deleted",

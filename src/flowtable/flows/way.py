@@ -146,7 +146,8 @@ def _swapped(flags: int) -> int:
 def _direction(this: Tuple, other: Tuple, flags: int, iif: Device, oif: Device, route: Route) -> Direction:
     """A direction from the tuple of its packets on arrival and that of the opposite direction.
 
-    Ref: net/netfilter/nf_flow_table_ip.c:nf_flow_snat_ip, nf_flow_dnat_ip, nf_flow_nat_port.
+    Ref: net/netfilter/nf_flow_table_ip.c:nf_flow_snat_ip, nf_flow_dnat_ip;
+    net/netfilter/nf_flow_table_core.c:nf_flow_snat_port, nf_flow_dnat_port.
     """
     key = FlowKey.of(iif.index, this.l4proto, this.src, this.dst, this.sport, this.dport)
     source, sport = (other.dst, other.dport) if flags & FlowFlag.SNAT else (this.src, this.sport)

@@ -43,7 +43,7 @@ def attach(answer: Packet, packet: Packet) -> None:
 
 
 def midnight(now: int) -> int:
-    """Milliseconds since midnight UT. Ref: include/linux/inet.h:inet_current_timestamp."""
+    """Milliseconds since midnight UT. Ref: net/ipv4/af_inet.c:inet_current_timestamp."""
     return now // MILLISECOND % _DAY
 
 

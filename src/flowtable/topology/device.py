@@ -143,7 +143,7 @@ class Device:
                 return 1
 
     def has(self, address: bytes) -> bool:
-        """Whether the address is one of this device's own. Ref: ipv6_chk_addr, inet_ifa_byaddr."""
+        """Whether the address is one of this device's own. Ref: net/ipv6/addrconf.c:ipv6_chk_addr."""
         return any(own.address == address for own in self.addresses)
 
     def secondary(self, address: Address) -> bool:

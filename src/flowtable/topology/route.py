@@ -271,7 +271,7 @@ class Fib:
     def select_source(self, route: Route, destination: bytes) -> bytes | None:
         """The source address of the box's own packets to a destination, None if it has none.
 
-        Ref: net/ipv4/route.c:ip_route_output_key_hash_rcu, net/ipv6/route.c:ip6_route_get_saddr.
+        Ref: net/ipv4/route.c:ip_route_output_key_hash_rcu, include/net/ip6_route.h:ip6_route_get_saddr.
         """
         if route.source is not None:
             return route.source

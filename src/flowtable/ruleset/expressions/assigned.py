@@ -1,4 +1,7 @@
-"""What a statement sets something to: a constant, something that is read, or a map."""
+"""What a statement sets something to: a constant, something that is read, or a map.
+
+Ref: net/netfilter/nft_immediate.c:nft_immediate_eval, net/netfilter/nft_lookup.c:nft_lookup_eval.
+"""
 
 from __future__ import annotations
 
