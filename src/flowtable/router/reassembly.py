@@ -25,15 +25,15 @@ from flowtable.packet.extension import (
 )
 from flowtable.packet.packet import ICMPV6, TCP, UDP
 from flowtable.packet.parse import dissect_ipv6
-from flowtable.router.fragments import ECN, QUEUE_COST, Fit, Queue, Reassembly, put_together, refuse
+from flowtable.router.reassembly_queue import ECN, QUEUE_COST, Fit, Queue, Reassembly, put_together, refuse
 from flowtable.ruleset.verdict import Verdict
 from flowtable.topology.route import RouteType
 
 if TYPE_CHECKING:
     from flowtable.clock import Alarm
     from flowtable.packet.packet import Packet
-    from flowtable.router.fragments import Report
     from flowtable.router.peer import Peers
+    from flowtable.router.reassembly_queue import Report
     from flowtable.topology.topology import Topology
 
 _ACCEPT: Final = int(Verdict.ACCEPT)
