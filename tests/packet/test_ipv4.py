@@ -77,7 +77,6 @@ def test_build_as_scapy(source, destination, protocol, payload, ttl, tos, ident,
     assert header.dscp << 2 | header.ecn == tos
     assert (header.dont_fragment, header.more_fragments) == (bool(flags & 2), bool(flags & 1))
     assert header.fragment_offset == fragment * 8
-    assert header.is_fragment == bool(fragment or flags & 1)
     assert header.options == padded
     assert header.header_length == 20 + len(padded)
     assert header.total_length == len(packet)

@@ -13,7 +13,6 @@ from flowtable.packet import arp, ethernet, pppoe, vlan
 from flowtable.packet.arp import Arp
 from flowtable.packet.ethernet import Ethernet
 from flowtable.packet.malformed import Malformed
-from flowtable.packet.packet import PacketType
 from flowtable.packet.pppoe import Pppoe
 from flowtable.packet.vlan import Vlan
 from tests.packet import frames
@@ -37,27 +36,6 @@ def test_ethernet_build(source, destination, ethertype, payload):
     header = Ethernet(b"xx" + frame, 2).check()
     assert (header.source, header.destination, header.ethertype) == (source, destination, ethertype)
     assert header.payload == payload
-
-
-@pytest.mark.parametrize(
-    ("destination", "kind"),
-    [
-        (MAC_A, PacketType.HOST),
-        (MAC_B, PacketType.OTHERHOST),
-        (b"\xff" * 6, PacketType.BROADCAST),
-        (bytes.fromhex("01005e000001"), PacketType.MULTICAST),
-        (bytes.fromhex("333300000001"), PacketType.MULTICAST),
-    ],
-)
-def test_packet_type(destination, kind):
-    assert ethernet.packet_type(ethernet.build(destination, MAC_B, 0x0800), MAC_A) == kind
-
-
-def test_multicast_mac():
-    """The examples of RFC 1112 section 6.4 in spirit, and of RFC 2464 section 7."""
-    assert ethernet.multicast_mac(bytes([224, 129, 2, 3])) == bytes.fromhex("01005e010203")
-    group = bytes.fromhex("ff020000000000000000000000010003")
-    assert ethernet.multicast_mac(group) == bytes.fromhex("333300010003")
 
 
 @given(st.integers(0, 4095), st.integers(0, 7), st.booleans(), u16)

@@ -9,10 +9,6 @@ from types import MappingProxyType
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6, IPv6ExtHdrFragment
-from scapy.layers.l2 import ARP, GRE, Dot1Q
-from scapy.layers.ppp import PPP, PPPoE
 
 import flowtable.packet
 from flowtable.packet import (
@@ -30,10 +26,8 @@ from flowtable.packet import (
     udp,
     vlan,
 )
-from flowtable.packet.describe import describe
 from flowtable.packet.malformed import Malformed
 from flowtable.packet.view import View
-from tests.packet import frames
 
 VIEWS = [
     ethernet.Ethernet,
@@ -114,41 +108,6 @@ def test_any_bytes_are_malformed_or_readable(view, data):
 def test_a_view_that_was_not_checked_does_fail():
     with pytest.raises(IndexError):
         _ = tcp.Tcp(b"").flags
-
-
-FRAMES = [
-    bytes(frames.ethernet() / layers)
-    for layers in (
-        ARP(),
-        IP(src="10.0.0.1", dst="10.0.0.2") / TCP(options=[("MSS", 1460), ("WScale", 7)]) / b"data",
-        IP(src="10.0.0.1", dst="10.0.0.2", flags="MF") / UDP() / b"data",
-        IP(src="10.0.0.1", dst="10.0.0.2")
-        / ICMP(type=3, code=4)
-        / IP(src="10.0.0.2", dst="10.0.0.3")
-        / UDP(),
-        Dot1Q(vlan=5)
-        / IPv6(src="::2", dst="::3")
-        / ICMPv6ND_NS()
-        / ICMPv6NDOptSrcLLAddr(lladdr="02:00:00:00:00:01"),
-        IPv6(src="::2", dst="::3") / IPv6ExtHdrFragment(m=1) / UDP() / b"data",
-        PPPoE() / PPP() / IP(src="10.0.0.1", dst="10.0.0.2") / GRE(),
-    )
-]
-
-
-@given(st.sampled_from(FRAMES), st.data())
-def test_describe_takes_any_bytes(frame, data):
-    flipped = bytearray(frame)
-    for at in data.draw(st.lists(st.integers(12, len(frame) - 1), max_size=4)):
-        flipped[at] = data.draw(st.integers(0, 255))
-    line = describe(bytes(flipped[: data.draw(st.integers(0, len(frame)))]))
-    assert line
-    assert "\n" not in line
-
-
-@given(st.binary(max_size=80))
-def test_describe_takes_noise(data):
-    assert describe(data)
 
 
 def test_the_example_in_the_package_docstring():

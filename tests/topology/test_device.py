@@ -6,7 +6,6 @@ from flowtable.packet.packet import IPV4, IPV6
 from flowtable.topology.device import (
     Address,
     Device,
-    DeviceKind,
     Scope,
     check_address,
     check_name,
@@ -100,8 +99,3 @@ def test_no_ipv6_on_a_small_mtu():
     device = ethernet("lan0", 2, mtu=1279)
     with pytest.raises(TopologyError, match="at least 1280, lan0 has 1279"):
         check_address(device, Address.parse("2001:db8::1/64"))
-
-
-def test_hardware_types():
-    assert Device("lo", 1, DeviceKind.LOOPBACK).arphrd == 772
-    assert Device("lan0", 2).arphrd == 1

@@ -174,7 +174,6 @@ class Connection:
         reply: tuple of the answers as they arrive, so before translation is undone.
         status: bits of ``Status``.
         mark: the connection mark, unsigned 32 bit.
-        labels: the connection labels, unsigned 128 bit.
         zone: conntrack zone, 0 by default.
         zone_directions: bit 0: the zone holds for the original tuple, bit 1: for the reply.
         helper: name of the helper a rule assigned, None without.
@@ -200,7 +199,6 @@ class Connection:
         "helper",
         "ident",
         "keys",
-        "labels",
         "mark",
         "masquerade",
         "original",
@@ -220,7 +218,6 @@ class Connection:
         self.keys: tuple[Key, Key] = (original.key, reply.key)
         self.status = 0
         self.mark = 0
-        self.labels = 0
         self.zone = 0
         self.zone_directions = 3
         self.helper: str | None = None

@@ -46,4 +46,3 @@ class Drop(Enum):
     NO_SOCKET = "no service listens there"
     LOCAL_DELIVERY = "malformed packet to the box itself"
     IP_OPTIONS = "IP option that is malformed or refused"
-    FAST_PATH = "the fast path could not send it"

@@ -109,11 +109,6 @@ class Ipv4(View):
         return (self._u16(6) & FRAGMENT_OFFSET) * 8
 
     @property
-    def is_fragment(self) -> bool:
-        """Whether it is a part of a packet. Ref: include/net/ip.h:ip_is_fragment."""
-        return bool(self._u16(6) & (MORE_FRAGMENTS | FRAGMENT_OFFSET))
-
-    @property
     def ttl(self) -> int:
         """Time to live, in hops."""
         return self._u8(8)

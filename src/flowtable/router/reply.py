@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.clock import MILLISECOND
 from flowtable.packet import ipv4
 from flowtable.packet.packet import ICMP, IPV4, CtInfo, Packet
-from flowtable.packet.parse import dissect_ipv6
+from flowtable.packet.parse import dissect_ipv4, dissect_ipv6
 from flowtable.topology.route import RouteType
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ def local_packet(data: bytes, family: int, now: int, route: Route | None = None)
     """A packet of the box's own, with the route it takes if that is decided."""
     packet = Packet(bytearray(data), family, time=now)
     if family == IPV4:
-        packet.thoff = (data[0] & 15) * 4
-        packet.l4proto = data[9]
+        dissect_ipv4(packet)
     else:
         dissect_ipv6(packet)
     if route is not None:

@@ -40,7 +40,6 @@ class Scope(IntEnum):
     SITE = 200
     LINK = 253
     HOST = 254
-    NOWHERE = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +131,6 @@ class Device:
     def loopback(self) -> bool:
         """Whether packets sent here come back (IFF_LOOPBACK)."""
         return self.kind is DeviceKind.LOOPBACK
-
-    @property
-    def arphrd(self) -> int:
-        """The hardware type (``meta iiftype``). Ref: include/uapi/linux/if_arp.h."""
-        match self.kind:
-            case DeviceKind.LOOPBACK:
-                return 772
-            case DeviceKind.ETHERNET:
-                return 1
 
     def has(self, address: bytes) -> bool:
         """Whether the address is one of this device's own. Ref: net/ipv6/addrconf.c:ipv6_chk_addr."""
