@@ -13,6 +13,7 @@ from flowtable.cli.progress import watched
 from tests.cli.bench import Talk, udp
 
 SHOW_CURSOR = "\x1b[?25h"
+DEVICES = ("lan0", "wan0")
 
 
 class Terminal(io.StringIO):
@@ -38,7 +39,7 @@ def captured(desk):
 
 def test_all_records_pass_and_rate_and_share_are_shown(terminal, captured):
     with ExitStack() as stack, redirect_stderr(terminal):
-        inputs = Inputs.open([Input(str(captured))], stack)
+        inputs = Inputs.open([Input(str(captured))], DEVICES, stack)
         assert [record.number for record in watched(inputs)] == list(range(1, 1401))
     shown = terminal.getvalue()
     assert "1,024 packets" in shown
@@ -50,7 +51,7 @@ def test_all_records_pass_and_rate_and_share_are_shown(terminal, captured):
 def test_without_a_size_there_is_only_the_rate(terminal, captured, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(captured.read_bytes())))
     with ExitStack() as stack, redirect_stderr(terminal):
-        inputs = Inputs.open([Input("-")], stack)
+        inputs = Inputs.open([Input("-")], DEVICES, stack)
         assert inputs.size is None
         assert sum(1 for _ in watched(inputs)) == 1400
     assert "1,024 packets" in terminal.getvalue()
@@ -59,7 +60,7 @@ def test_without_a_size_there_is_only_the_rate(terminal, captured, monkeypatch):
 
 def test_a_bar_that_is_left_early_is_taken_away(terminal, captured):
     with ExitStack() as stack, redirect_stderr(terminal):
-        records = watched(Inputs.open([Input(str(captured))], stack))
+        records = watched(Inputs.open([Input(str(captured))], DEVICES, stack))
         next(records)
         assert SHOW_CURSOR not in terminal.getvalue()
         records.close()
@@ -68,7 +69,7 @@ def test_a_bar_that_is_left_early_is_taken_away(terminal, captured):
 
 def test_position_and_size_are_those_of_all_captures(captured):
     with ExitStack() as stack:
-        inputs = Inputs.open([Input(str(captured)), Input(str(captured), "lan0")], stack)
+        inputs = Inputs.open([Input(str(captured)), Input(str(captured), "lan0")], DEVICES, stack)
         assert inputs.size == 2 * captured.stat().st_size
         for _ in inputs.records():
             pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.bench import Talk, udp
+from tests.cli.bench import RULESET, Talk, udp
 
 
 @pytest.fixture
@@ -12,6 +12,9 @@ def talked(desk):
     talk = Talk()
     udp(talk, 1)
     desk.capture(talk.packets)
+    desk.write("ruleset.nft", 'include "part.nft"\n')
+    desk.write("part.nft", RULESET)
+    (desk.folder / "link").hardlink_to(desk.write("out", ""))
     return desk
 
 
@@ -22,6 +25,8 @@ def talked(desk):
         (["missing.pcapng"], "File 'missing.pcapng' does not exist."),
         (["input.pcapng", "--profile", "linux-2.4"], "'linux-2.4' is not one of 'default', 'linux-5.13'"),
         (["input.pcapng", "--settle", "-1"], "-1.0 is not in the range"),
+        (["input.pcapng", "--settle", "nan"], "nan is no number of seconds."),
+        (["input.pcapng", "--settle", "inf"], "inf is not in the range"),
         (["--in", "lan0"], "expected DEV=FILE, got 'lan0'."),
         (["--in", "=input.pcapng"], "expected DEV=FILE, got '=input.pcapng'."),
         (["--in", "lan0=missing.pcap"], "File 'missing.pcap' does not exist."),
@@ -47,6 +52,18 @@ def talked(desk):
         (
             ["input.pcapng", "--ruleset-out", "./ruleset.nft"],
             "--ruleset-out ./ruleset.nft would overwrite a file that is read.",
+        ),
+        (
+            ["input.pcapng", "--out", "new", "--flows", "./new"],
+            "--out new and --flows ./new are the same file.",
+        ),
+        (
+            ["input.pcapng", "--conntrack", "out", "--ruleset-out", "link"],
+            "--ruleset-out link and --conntrack out are the same file.",
+        ),
+        (
+            ["input.pcapng", "--flows", "part.nft"],
+            "--flows part.nft would overwrite a file that is read.",
         ),
         (["input.pcapng", "--conntrack", "."], "File '.' is a directory."),
     ],

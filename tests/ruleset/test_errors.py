@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flowtable.ruleset import Files, RulesetError, parse, print_ruleset
+from flowtable.cli.include import Files
+from flowtable.ruleset import RulesetError, parse, print_ruleset
 from flowtable.ruleset.evaluate import compile_ruleset
 from tests.ruleset.box import FakeBox
 

@@ -34,7 +34,7 @@ def document(report: Report) -> str:
         "box": report.box,
         "profile": report.profile.name,
         "inputs": [capture.name for capture in report.inputs.captures],
-        "errors": [str(error) for error in report.inputs.errors],
+        "errors": report.inputs.errors,
         "time": {"first": tally.first, "last": tally.last if tally.first is not None else None},
         "records": {
             "read": report.packets,

@@ -15,7 +15,7 @@ from flowtable.cli.error import InputError
 from flowtable.cli.load import STANDARD
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Collection, Generator, Sequence
     from contextlib import ExitStack
 
     from flowtable.capture import Record, Skip
@@ -42,14 +42,27 @@ class Inputs:
         errors: how the reading of some of them ended before their end, known after the last record.
     """
 
-    def __init__(self, captures: list[Capture], size: int | None) -> None:
+    def __init__(
+        self,
+        captures: list[Capture],
+        named: Sequence[str | None],
+        devices: Collection[str],
+        size: int | None,
+    ) -> None:
         self.captures = captures
         self.size = size
-        self.errors: list[CaptureError] = []
+        self.errors: list[str] = []
+        self._named = named
+        self._devices = devices
 
     @classmethod
-    def open(cls, inputs: Sequence[Input], stack: ExitStack) -> Self:
+    def open(cls, inputs: Sequence[Input], devices: Collection[str], stack: ExitStack) -> Self:
         """Open captures, which ``stack`` closes.
+
+        Args:
+            inputs: the captures.
+            devices: names of the devices of the box; no others can have been captured on.
+            stack: what closes the captures.
 
         Raises:
             InputError: one cannot be opened, or is no capture.
@@ -66,7 +79,8 @@ class Inputs:
                 raise InputError(f"{path}: {error.strerror}") from None
             sizes.append(_size(stream))
         known = [size for size in sizes if size is not None]
-        return cls(captures, sum(known) if len(known) == len(sizes) else None)
+        size = sum(known) if len(known) == len(sizes) else None
+        return cls(captures, [device for _, device in inputs], devices, size)
 
     @property
     def position(self) -> int:
@@ -79,15 +93,47 @@ class Inputs:
         return sum((capture.skipped for capture in self.captures), Counter())
 
     def records(self) -> Generator[Record, None, None]:
-        """All records by time; damage ends the capture it is in, and is found in ``errors``."""
-        try:
-            yield from merge(self.captures)
-        except* CaptureError as group:
-            self.errors.extend(error for error in group.exceptions if isinstance(error, CaptureError))
+        """All records by time; all are on devices of the box.
 
-    def sources(self, interface: str) -> list[str]:
-        """The names of the captures that have an interface of that name."""
-        return [capture.name for capture in self.captures if interface in capture.interfaces]
+        Damage, or an interface that is none of these, ends the capture it is in, and is found in
+        ``errors``.
+        """
+        yield from merge(map(self._usable, self.captures, self._named))
+
+    def _usable(self, capture: Capture, device: str | None) -> Generator[Record, None, None]:
+        devices = self._devices
+        try:
+            for record in capture:
+                if record[1] not in devices:
+                    self.errors.append(self._unknown(capture, record))
+                    return
+                if device is not None and len(capture.interfaces) > 1:
+                    self.errors.append(_several(capture, record, device))
+                    return
+                yield record
+        except CaptureError as error:
+            self.errors.append(str(error))
+        except OSError as error:
+            self.errors.append(f"{capture.name}: {error.strerror}")
+
+    def _unknown(self, capture: Capture, record: Record) -> str:
+        name = f"interface {record.interface}" if record.interface else "an interface without a name"
+        if len(capture.interfaces) == 1:
+            hint = f"--in DEV={capture.name} says which it is"
+        else:
+            hint = "--in DEV=FILE says which it is, of a capture of one interface"
+        return (
+            f"{capture.name}: packet {record.number}: {name} is no device of the box,"
+            f" which has {', '.join(self._devices)}; {hint}"
+        )
+
+
+def _several(capture: Capture, record: Record, device: str) -> str:
+    names = ", ".join(name or "one without a name" for name in capture.interfaces)
+    return (
+        f"{capture.name}: packet {record.number}: captured on several interfaces ({names});"
+        f" --in {device}=FILE takes a capture of one"
+    )
 
 
 def _open(path: str, stack: ExitStack) -> BinaryIO:

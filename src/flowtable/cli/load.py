@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowtable.cli.error import InputError
+from flowtable.cli.include import Files
+from flowtable.cli.text import as_text
 from flowtable.ruleset import RulesetError, parse
-from flowtable.ruleset.include import Files
 from flowtable.topology.boxfile import BoxError, load
 
 if TYPE_CHECKING:
@@ -19,22 +20,20 @@ STANDARD = "-"
 """The file name that stands for standard input or output."""
 
 
-def load_ruleset(path: str) -> Ruleset:
-    """The ruleset of a file, or of standard input.
+def load_ruleset(path: str) -> tuple[Ruleset, list[str]]:
+    """The ruleset of a file, or of standard input, and the files that it includes.
 
-    Files that it includes are looked for beside it and, as nft does, in /etc.
+    They are looked for beside it and, as nft does, in /etc.
 
     Raises:
         InputError: it cannot be read, or is not valid.
     """
     name = "/dev/stdin" if path == STANDARD else path
-    text = read(path).decode("utf-8", "surrogateescape")
+    included = Files([Path(path).parent, Path("/etc")])
     try:
-        return parse(text, name, read_include=Files([Path(path).parent, Path("/etc")]))
+        return parse(as_text(read(path), name), name, read_include=included), included.read
     except RulesetError as error:
         raise InputError(str(error)) from None
-    except OSError as error:
-        raise InputError(f"{error.filename}: {error.strerror}") from None
 
 
 def load_box(path: str) -> Topology:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
+from errno import EPIPE
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,7 +14,7 @@ from flowtable.cli.error import InputError
 from flowtable.cli.load import STANDARD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Generator, Iterable
     from contextlib import ExitStack
 
     from flowtable.topology.device import Device
@@ -21,25 +23,55 @@ if TYPE_CHECKING:
     Transmit = Callable[[Device, bytes, int], None]
 
 
+@contextmanager
+def written(path: str) -> Generator[None, None, None]:
+    """Where a result is opened, written or closed: what fails is told with the name of its file.
+
+    A reader of standard output that went away is not told of, as usual; click ends the program.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if path != STANDARD:
+            raise InputError(f"{path}: {error.strerror}") from None
+        if error.errno == EPIPE:
+            raise
+        # Python would try again to write what is left, when it ends, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise InputError(f"standard output: {error.strerror}") from None
+
+
 def open_output(path: str, stack: ExitStack) -> BinaryIO:
     """Open a file to write, which ``stack`` closes, or standard output.
 
     Raises:
-        InputError: it cannot be opened.
+        InputError: it cannot be opened, or what is left cannot be written when it is closed.
     """
+    stack.enter_context(written(path))
     if path == STANDARD:
         return sys.stdout.buffer
-    try:
+    with written(path):
         return stack.enter_context(closing(Path(path).open("wb")))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
 
 
-def write_lines(stream: BinaryIO, lines: Iterable[str]) -> None:
-    """Write lines as UTF-8; what was not UTF-8 in a ruleset comes out as it went in."""
-    for line in lines:
-        stream.write(line.encode("utf-8", "surrogateescape") + b"\n")
-    stream.flush()
+def write_lines(path: str, stream: BinaryIO, lines: Iterable[str]) -> None:
+    """Write lines as UTF-8; what was not UTF-8 in a ruleset comes out as it went in.
+
+    Args:
+        path: what the stream was opened as.
+        stream: the output.
+        lines: without line ends.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    with written(path):
+        for line in lines:
+            stream.write(line.encode("utf-8", "surrogateescape") + b"\n")
+        stream.flush()
 
 
 def open_transmitter(path: str | None, topology: Topology, stack: ExitStack) -> Transmit:
@@ -51,20 +83,33 @@ def open_transmitter(path: str | None, topology: Topology, stack: ExitStack) -> 
         stack: what closes the capture.
 
     Returns:
-        What a box calls with device, frame and time.
+        What a box calls with device, frame and time. It raises InputError if that cannot be written.
 
     Raises:
         InputError: it cannot be opened.
     """
     if path is None:
-        return _forget
+        return forget
     stream = open_output(path, stack)
     if path.endswith(".pcap"):
         plain = stack.enter_context(PcapWriter(stream)).write
-        return lambda device, frame, now: plain(now, frame)
+        return _told(path, lambda device, frame, now: plain(now, frame))
     named = stack.enter_context(PcapngWriter(stream, topology.devices)).write
-    return lambda device, frame, now: named(device.name, now, frame)
+    return _told(path, lambda device, frame, now: named(device.name, now, frame))
 
 
-def _forget(device: Device, frame: bytes, now: int) -> None:
-    pass
+def _told(path: str, write: Transmit) -> Transmit:
+    def transmit(device: Device, frame: bytes, now: int) -> None:
+        try:
+            write(device, frame, now)
+        except OverflowError as error:
+            raise InputError(f"{path}: {error}") from None
+        except OSError as error:
+            with written(path):
+                raise error
+
+    return transmit
+
+
+def forget(device: Device, frame: bytes, now: int) -> None:
+    """What a box calls where nobody wants the frames."""

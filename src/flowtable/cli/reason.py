@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def ranked(counts: Counter[R]) -> list[tuple[R, int]]:
     """The most frequent reason first; equally frequent ones as their enumeration has them."""
-    listed = [(reason, counts[reason]) for kind in {type(reason) for reason in counts} for reason in kind]
+    if not counts:
+        return []
+    listed = [(reason, counts[reason]) for reason in type(next(iter(counts)))]
     return sorted((item for item in listed if item[1]), key=lambda item: -item[1])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack, closing
 from itertools import chain
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import click
@@ -14,16 +15,16 @@ from flowtable.cli.error import InputError
 from flowtable.cli.inputs import Input, Inputs
 from flowtable.cli.listing import connection_lines, ended_line, flow_lines
 from flowtable.cli.load import STANDARD, load_box, load_ruleset
-from flowtable.cli.output import open_output, open_transmitter, write_lines
+from flowtable.cli.output import forget, open_output, open_transmitter, write_lines, written
 from flowtable.cli.progress import watched
-from flowtable.cli.replay import Tally, UnknownInterfaceError, replay
+from flowtable.cli.replay import Tally, replay
 from flowtable.cli.report import Report
 from flowtable.cli.summary import summarise
-from flowtable.cli.usage import check_sources, check_targets
+from flowtable.cli.usage import check_sources, check_sources_kept, check_targets
 from flowtable.clock import SECOND
 from flowtable.profile import DEFAULT, PROFILES
 from flowtable.router import Box
-from flowtable.ruleset import print_ruleset
+from flowtable.ruleset import RulesetError, print_ruleset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -45,6 +46,12 @@ def _device_files(ctx: click.Context, param: click.Parameter, values: tuple[str,
             raise click.BadParameter(f"expected DEV=FILE, got {value!r}.", ctx, param)
         named.append(Input(str(_SOURCE.convert(path, param, ctx)), device))
     return tuple(named)
+
+
+def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    if not isfinite(value):
+        raise click.BadParameter(f"{value} is no number of seconds.", ctx, param)
+    return value
 
 
 @click.command()
@@ -76,6 +83,7 @@ def _device_files(ctx: click.Context, param: click.Parameter, values: tuple[str,
     metavar="SECONDS",
     type=click.FloatRange(0, 10**9),
     default=0.0,
+    callback=_finite,
     help="Let that much time pass after the last packet.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The summary as one JSON document.")
@@ -108,9 +116,11 @@ def run(
     if ended and not flows:
         raise click.UsageError("--ended says what --flows lists; give both.")
     check_sources(sources)
-    check_targets({"--out": out, **texts}, sources, as_json=as_json)
+    targets = {"--out": out, **texts}
+    check_targets(targets, as_json=as_json)
 
-    rules, topology = load_ruleset(ruleset), load_box(box)
+    (rules, included), topology = load_ruleset(ruleset), load_box(box)
+    check_sources_kept(targets, [*sources, *included])
     _check_devices(named, topology)
     past: list[str] = []
     tally = Tally()
@@ -118,54 +128,38 @@ def run(
     def remember(entry: FlowEntry, reason: Teardown, now: int) -> None:
         past.append(ended_line(entry, reason, now, topology))
 
+    flow_ended = remember if ended else None
+    try:
+        router = Box(topology, rules, profile=PROFILES[profile], transmit=forget, flow_ended=flow_ended)
+    except RulesetError as error:
+        raise InputError(str(error)) from None
     with ExitStack() as stack:
-        opened = Inputs.open(captures, stack)
-        streams = {option: open_output(path, stack) for option, path in texts.items() if path}
-        router = Box(
-            topology,
-            rules,
-            profile=PROFILES[profile],
-            transmit=open_transmitter(out, topology, stack),
-            flow_ended=remember if ended else None,
-        )
+        opened = Inputs.open(captures, topology.devices, stack)
+        streams = {option: (path, open_output(path, stack)) for option, path in texts.items() if path}
+        router.transmit = open_transmitter(out, topology, stack)
         with_bar = sys.stderr.isatty() and not quiet
         records = stack.enter_context(closing(watched(opened) if with_bar else opened.records()))
-        try:
-            replay(router, records, tally)
-        except UnknownInterfaceError as error:
-            raise InputError(_unknown_interface(error, opened, topology)) from None
+        replay(router, records, tally)
         router.advance(tally.last + round(settle * SECOND))
         listings: dict[str, Callable[[], Iterable[str]]] = {
             "--ruleset-out": lambda: print_ruleset(rules).splitlines(),
             "--flows": lambda: chain(flow_lines(router), past),
             "--conntrack": lambda: connection_lines(router),
         }
-        for option, stream in streams.items():
-            write_lines(stream, listings[option]())
+        for option, (path, stream) in streams.items():
+            write_lines(path, stream, listings[option]())
 
     if not quiet:
         report = Report(ruleset, box, PROFILES[profile], opened, tally, router.statistics)
-        click.echo(document(report) if as_json else summarise(report), nl=False, err=out == STANDARD)
+        with written(STANDARD):
+            click.echo(document(report) if as_json else summarise(report), nl=False, err=out == STANDARD)
     if opened.errors:
-        raise InputError("\n".join(map(str, opened.errors)))
+        raise InputError("\n".join(opened.errors))
 
 
 def _check_devices(named: Sequence[Input], topology: Topology) -> None:
     for path, device in named:
         if device not in topology.devices:
             raise click.UsageError(
-                f"--in {device}={path}: the box has no device {device}, but {_devices(topology)}."
+                f"--in {device}={path}: the box has no device {device}, but {', '.join(topology.devices)}."
             )
-
-
-def _unknown_interface(error: UnknownInterfaceError, inputs: Inputs, topology: Topology) -> str:
-    sources = inputs.sources(error.interface)
-    interface = f"interface {error.interface}" if error.interface else "an interface without a name"
-    return (
-        f"{' or '.join(sources)}: packet {error.packet}: {interface} is no device of the box,"
-        f" which has {_devices(topology)}; --in DEV={sources[0]} says which it is"
-    )
-
-
-def _devices(topology: Topology) -> str:
-    return ", ".join(topology.devices)

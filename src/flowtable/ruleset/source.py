@@ -1,12 +1,15 @@
 """Where in a ruleset something stands, and what is wrong there, in nft's shape.
 
 Columns are 1-based and a tab is one column; the line of carets repeats the tabs of the source
-line above it, so that it lines up. Ref: nftables src/erec.c:erec_print.
+line above it, so that it lines up. What a terminal cannot show is escaped in that line.
+Ref: nftables src/erec.c:erec_print.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain, repeat
+from operator import mul
 from typing import NamedTuple
 
 
@@ -87,7 +90,7 @@ class Diagnostic:
             lines.append(f"{'In file included' if not lines else '':16} from {span.place}:")
         lines.append(f"{self.span.place}: Error: {self.message}")
         text = self.span.source.line(self.span.line)
-        lines.append(text)
+        lines.append("".join(map(_shown, text)))
         lines.append(self._underline(text))
         if self.hint is not None:
             lines.append(f"hint: {self.hint}")
@@ -100,7 +103,18 @@ class Diagnostic:
             if span.source is self.span.source and span.line == self.span.line:
                 marks[span.first - 1 : span.last] = "~" * (span.last - span.first + 1)
         marks[self.span.first - 1 : self.span.last] = "^" * (self.span.last - self.span.first + 1)
-        return "".join(marks)
+        widths = [len(_shown(character)) for character in text[:width]]
+        return "".join(map(mul, marks, chain(widths, repeat(1))))
+
+
+def _shown(character: str) -> str:
+    """A character as a terminal can show it: escaped if it is a control or was not UTF-8."""
+    if character == "\t" or character.isprintable():
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # of Python's surrogateescape
+        code -= 0xDC00
+    return f"\\x{code:02x}"
 
 
 class RulesetError(Exception):
