@@ -115,6 +115,8 @@ def test_reverse_path_filter():
     loose = Bench(BOX + "  net.ipv4.conf.a0.rp_filter: 2\n")
     assert hear(loose, psrc="10.2.0.2") is Outcome.REPLIED
     assert hear(loose, psrc="203.0.113.1") is Outcome.NOT_OURS
+    # An address that no packet may be sent to is no sender's.
+    assert hear(loose, psrc="10.66.0.1") is Outcome.NOT_OURS
 
 
 def test_only_wanted_replies_are_believed():

@@ -10,8 +10,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from flowtable.packet import arp, ethernet
+from flowtable.packet.drop import Drop
 from flowtable.packet.malformed import Malformed
 from flowtable.packet.packet import ETHERTYPE_ARP, IPV4, PacketType
+from flowtable.router.source_validation import may_be_source, validate_source
 from flowtable.topology.device import Scope
 from flowtable.topology.neighbour import NeighbourState
 from flowtable.topology.route import RouteType
@@ -177,22 +179,11 @@ class Arp:
         return route is None or route.type not in (RouteType.LOCAL, RouteType.BROADCAST)
 
     def _credible(self, device: Device, sender: bytes) -> bool:
-        """Whether a packet from ``sender`` would be taken here. Ref: fib_validate_source."""
-        sysctls = self._topology.sysctls
-        if sender[0] == 127 and not sysctls.route_localnet(device.name):
+        """Whether a packet from ``sender`` to the box would be taken here."""
+        topology = self._topology
+        if not may_be_source(topology, device, sender):
             return False
-        if sender == _ANY or sender[0] & 0xF0 == 0xE0 or sender == b"\xff\xff\xff\xff":
-            return False
-        back = self._topology.fib4.lookup(sender)
-        if back is not None and back.type is RouteType.LOCAL:
-            return sysctls.accept_local(device.name)
-        match sysctls.rp_filter(device.name):
-            case 0:
-                return True
-            case 1:
-                return back is not None and back.device is device
-            case _:
-                return back is not None
+        return not isinstance(validate_source(topology, device, sender, None), Drop)
 
     def _ignores(self, device: Device, sender: bytes, target: bytes) -> bool:
         """Ref: net/ipv4/arp.c:arp_ignore, net/ipv4/devinet.c:inet_confirm_addr."""

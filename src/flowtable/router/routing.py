@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.packet import icmp, icmpv6
 from flowtable.packet.drop import Drop
-from flowtable.packet.packet import IPV4
 from flowtable.router import forward, options
 from flowtable.router import input as local_input
-from flowtable.topology.route import REJECTING, RouteType
+from flowtable.router.source_validation import may_be_source, validate_source
+from flowtable.topology.route import RouteType
 
 if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
@@ -96,7 +96,10 @@ _PROHIBITED6: Final = (icmpv6.DESTINATION_UNREACHABLE, icmpv6.ADMIN_PROHIBITED)
 
 _MARTIAN: Final = Decision(Way.REFUSE, drop=Drop.MARTIAN_SOURCE)
 _MARTIAN_DESTINATION: Final = Decision(Way.REFUSE, drop=Drop.MARTIAN_DESTINATION)
-_REVERSE_PATH: Final = Decision(Way.REFUSE, drop=Drop.REVERSE_PATH)
+_REFUSED_SOURCE: Final = {
+    Drop.MARTIAN_SOURCE: _MARTIAN,
+    Drop.REVERSE_PATH: Decision(Way.REFUSE, drop=Drop.REVERSE_PATH),
+}
 _NOT_FORWARDABLE: Final = Decision(Way.REFUSE, drop=Drop.NOT_FORWARDABLE)
 _NOT_FORWARDING: Final = Decision(Way.REFUSE, drop=Drop.NOT_FORWARDING)
 _SILENT: Final = frozenset(
@@ -203,10 +206,10 @@ def _decide_ipv4(box: Box, device: Device, source: bytes, destination: bytes) ->
         return _NOT_FORWARDING
     if route.type is not RouteType.UNICAST:
         return _REFUSED.get(route.type, _NOT_FORWARDABLE)
-    verdict = _validate_source(box, device, source, route.device)
-    if isinstance(verdict, Decision):
-        return verdict
-    redirect = route.device is device and verdict and sysctls.send_redirects(device.name)
+    on_link = validate_source(box.topology, device, source, route.device)
+    if isinstance(on_link, Drop):
+        return _REFUSED_SOURCE[on_link]
+    redirect = route.device is device and on_link and sysctls.send_redirects(device.name)
     return Decision(Way.FORWARD, route, redirect=redirect)
 
 
@@ -215,9 +218,7 @@ def _input_group(box: Box, device: Device, source: bytes) -> Decision:
 
     Ref: net/ipv4/route.c:ip_mc_validate_source.
     """
-    if source[0] & 0xF0 == 0xE0 or source == _BROADCAST4:
-        return _MARTIAN
-    if source[0] == 127 and not box.topology.sysctls.route_localnet(device.name):
+    if not may_be_source(box.topology, device, source):
         return _MARTIAN
     return _input_ipv4(box, device, source, None)
 
@@ -225,36 +226,8 @@ def _input_group(box: Box, device: Device, source: bytes) -> Decision:
 def _input_ipv4(box: Box, device: Device, source: bytes, route: Route | None) -> Decision:
     if source == _ANY4:
         return Decision(Way.INPUT, route)
-    verdict = _validate_source(box, device, source, None)
-    return verdict if isinstance(verdict, Decision) else Decision(Way.INPUT, route)
-
-
-def _validate_source(box: Box, device: Device, source: bytes, out: Device | None) -> bool | Decision:
-    """Whether the source is on the link it came from; a refusal where it cannot have come from it.
-
-    Ref: net/ipv4/fib_frontend.c:fib_validate_source, __fib_validate_source.
-    """
-    if device.loopback:
-        return False
-    fib = box.topology.fib4
-    sysctls = box.topology.sysctls
-    back = fib.lookup(source)
-    if back is not None and back.type is RouteType.LOCAL and not sysctls.accept_local(device.name):
-        return _MARTIAN
-    filtering = sysctls.rp_filter(device.name)
-    if not filtering and out is not device:
-        return False
-    if back is None or back.type in REJECTING:
-        return _REVERSE_PATH if filtering else False
-    if back.type is not RouteType.UNICAST and back.type is not RouteType.LOCAL:
-        return _MARTIAN
-    if device in (back.device, back.oif):
-        return back.gateway is None
-    unnumbered = not any(own.family == IPV4 for own in device.addresses)
-    if filtering == 1 or (filtering and unnumbered):
-        return _REVERSE_PATH
-    back = fib.lookup(source, oif=device)
-    return back is not None and back.type is RouteType.UNICAST and back.gateway is None
+    on_link = validate_source(box.topology, device, source, None)
+    return _REFUSED_SOURCE[on_link] if isinstance(on_link, Drop) else Decision(Way.INPUT, route)
 
 
 _ALL_NODES: Final = bytes(13) + b"\x01"
