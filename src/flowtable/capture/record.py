@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final, NamedTuple
 
-
 LAST_TIME: Final = (1 << 64) - 1
 """The latest time of a frame, nanoseconds since 1970: in July 2554."""
 
