@@ -60,8 +60,8 @@ def _read(box: str) -> Topology:
     return load(box, "box.yaml")
 
 
-SHARED = _read(BOX)
-"""For properties, which need many benches that leave the topology as it is."""
+SHARED = deepcopy(_read(BOX))
+"""For properties, which need many benches; whatever they teach it stays among them."""
 
 
 def merged(fields: dict[str, Any], **defaults: Any) -> dict[str, Any]:
