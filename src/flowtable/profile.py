@@ -49,6 +49,9 @@ class Lifetime(Enum):
 
     HALF_DAY = "half-day"
     """A day, renewed by conntrack's own collector whenever less than half a day is left (until 6.13)."""
+    FIVE_MINUTES = "five-minutes"
+    """A day when the flow is added, renewed by the flowtable's collector when less than five minutes are
+    left: UDP and established TCP for a day, closing TCP for five minutes, GRE for an instant (6.12.y)."""
     ONE_DAY = "one-day"
     """A day when the flow is added and never again: the renewal since 6.14 compares an absolute time with
     a relative one and so does nothing."""
@@ -218,7 +221,7 @@ LINUX_6_12: Final = Profile(
     return_route=ReturnRoute.PINNED,
     idle_timeout=IdleTimeout.SYSCTL,
     refresh_granularity=SECOND,
-    lifetime=Lifetime.HALF_DAY,
+    lifetime=Lifetime.FIVE_MINUTES,
     fix_up=FixUp.LESS_IDLE,
     forget_max_ack=False,
     fix_up_again=True,
@@ -254,6 +257,7 @@ LINUX_5_13: Final = replace(
     idle_timeout=IdleTimeout.BUILT_IN,
     fix_up=FixUp.PICKUP,
     fix_up_again=False,
+    lifetime=Lifetime.HALF_DAY,
     after_teardown=AfterTeardown.LINGERS_OFFLOADED,
 )
 """The kernel documentation to the letter: the packet in reply direction adds the flow."""

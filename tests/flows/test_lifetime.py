@@ -107,10 +107,11 @@ def test_a_changed_sysctl_counts_from_the_next_packet_on(profile: Profile) -> No
 def test_a_connection_gets_a_day_when_it_is_offloaded() -> None:
     for profile, timeout, expected in (
         (LINUX_6_12, 300 * SECOND, 86400),
-        (LINUX_6_12, DAY // 2, 43200),
-        (LINUX_6_12, DAY // 2 - SECOND, 86400),
-        (LINUX_6_12, 5 * DAY, 432000),
+        (LINUX_6_12, 5 * DAY, 86400),
         (LINUX_5_13, 300 * SECOND, 86400),
+        (LINUX_5_13, DAY // 2, 43200),
+        (LINUX_5_13, DAY // 2 - SECOND, 86400),
+        (LINUX_5_13, 5 * DAY, 432000),
         (LINUX_6_18, 300 * SECOND, 86400),
         (LINUX_6_18, 5 * DAY, 86400),
         (DEFAULT, 300 * SECOND, 300),
@@ -128,6 +129,25 @@ def test_a_classic_packet_shortens_it_and_6_12_lengthens_it_again() -> None:
     world.conntrack.set_timeout(connection, at(30))
     run(world, at(1))
     assert left(connection, at(1)) == 86400
+
+
+def test_6_12_renews_by_state_when_less_than_five_minutes_are_left() -> None:
+    for state, remaining, expected in (
+        (TcpState.ESTABLISHED, 299, 86400),
+        (TcpState.ESTABLISHED, 301, 300),
+        (TcpState.FIN_WAIT, 299, 300),
+        (TcpState.TIME_WAIT, 299, 300),
+        (TcpState.CLOSE, 299, 298),
+        (TcpState.SYN_RECV, 299, 298),
+    ):
+        world = World(LINUX_6_12)
+        connection = world.connect()
+        world.offload(connection)
+        assert connection.tcp is not None
+        connection.tcp.state = state
+        world.conntrack.set_timeout(connection, at(remaining))
+        run(world, at(1))
+        assert left(connection, at(1)) == expected
 
 
 def test_6_18_means_to_but_does_not() -> None:

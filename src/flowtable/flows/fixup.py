@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from flowtable.clock import SECOND
+from flowtable.clock import MILLISECOND, SECOND
 from flowtable.conntrack.connection import Status, TcpFlag, TcpState
 from flowtable.conntrack.tuple import ORIGINAL
 from flowtable.flows.entry import FlowFlag
@@ -30,6 +30,9 @@ IDLE: Final = 30 * SECOND
 """Ref: include/net/netfilter/nf_flow_table.h:NF_FLOW_TIMEOUT."""
 DAY: Final = 86400 * SECOND
 """Ref: include/net/netfilter/nf_conntrack.h:NF_CT_DAY."""
+_FIVE_MINUTES: Final = 300 * SECOND
+_JIFFY: Final = 4 * MILLISECOND
+"""Of a kernel with HZ=250."""
 
 
 def idle_timeout(profile: Profile, sysctls: Sysctls, l4proto: int) -> int:
@@ -52,18 +55,43 @@ def begin(entry: FlowEntry, conntrack: Conntrack, profile: Profile, now: int) ->
     """A connection was offloaded: give it the timeout of an offloaded one."""
     match profile.lifetime:
         case Lifetime.HALF_DAY:
-            extend(entry, conntrack, now)
-        case Lifetime.ONE_DAY:
+            _extend_half_day(entry, conntrack, now)
+        case Lifetime.FIVE_MINUTES | Lifetime.ONE_DAY:
             conntrack.set_timeout(entry.connection, now + DAY)
         case Lifetime.ACTIVITY:
             pass
 
 
-def extend(entry: FlowEntry, conntrack: Conntrack, now: int) -> None:
+def extend(entry: FlowEntry, conntrack: Conntrack, profile: Profile, now: int) -> None:
+    """Garbage collection came by a live flow: keep its connection from timing out."""
+    match profile.lifetime:
+        case Lifetime.HALF_DAY:
+            _extend_half_day(entry, conntrack, now)
+        case Lifetime.FIVE_MINUTES:
+            _extend_five_minutes(entry, conntrack, now)
+        case Lifetime.ONE_DAY | Lifetime.ACTIVITY:
+            pass
+
+
+def _extend_five_minutes(entry: FlowEntry, conntrack: Conntrack, now: int) -> None:
+    """Ref: net/netfilter/nf_flow_table_core.c:nf_flow_table_extend_ct_timeout."""
+    connection = entry.connection
+    if not 0 < connection.expires - now < _FIVE_MINUTES:
+        return
+    if connection.l4proto == UDP or (
+        connection.tcp is not None and connection.tcp.state == TcpState.ESTABLISHED
+    ):
+        conntrack.set_timeout(connection, now + DAY)
+    elif connection.tcp is None:
+        conntrack.set_timeout(connection, now + _JIFFY)
+    elif TcpState.FIN_WAIT <= connection.tcp.state <= TcpState.TIME_WAIT:
+        conntrack.set_timeout(connection, now + _FIVE_MINUTES)
+
+
+def _extend_half_day(entry: FlowEntry, conntrack: Conntrack, now: int) -> None:
     """Give a connection with less than half a day left a whole one.
 
-    Ref: include/net/netfilter/nf_conntrack.h:nf_ct_offload_timeout, which later releases of 6.12
-    replace by nf_flow_table_extend_ct_timeout.
+    Ref: include/net/netfilter/nf_conntrack.h:nf_ct_offload_timeout.
     """
     if entry.connection.expires - now < DAY // 2:
         conntrack.set_timeout(entry.connection, now + DAY)

@@ -165,7 +165,6 @@ class Flowtable:
         Ref: net/netfilter/nf_flow_table_core.c:nf_flow_offload_gc_step.
         """
         profile = self._profile
-        extends = profile.lifetime is Lifetime.HALF_DAY
         for entry in list(self._entries):
             self.look(entry)
             if not entry.flags & FlowFlag.TEARDOWN:
@@ -173,8 +172,8 @@ class Flowtable:
                     self.teardown(entry, Teardown.IDLE, now)
                 elif entry.flags & FlowFlag.GONE:
                     self.teardown(entry, Teardown.CONNECTION, now)
-                elif extends:
-                    fixup.extend(entry, self._conntrack, now)
+                else:
+                    fixup.extend(entry, self._conntrack, profile, now)
             elif profile.fix_up_again and entry.expires <= now:
                 self._fix_up(entry, now)
             if entry.flags & FlowFlag.TEARDOWN and entry in self._entries:
