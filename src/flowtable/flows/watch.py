@@ -60,6 +60,8 @@ class Watch:
                 self._route_changed(route, removed=removed)
             case NeighbourChanged(neighbour):
                 self._neighbour_changed(neighbour)
+            case _:
+                pass
 
     def _link_changed(self, device: Device, *, up: bool) -> None:
         """Ref: net/netfilter/nft_flow_offload.c:flow_offload_netdev_event."""

@@ -24,6 +24,16 @@ class DeviceKind(Enum):
 
     LOOPBACK = "loopback"
     ETHERNET = "ethernet"
+    VLAN = "vlan"
+    PPPOE = "pppoe"
+    BRIDGE = "bridge"
+    DSA = "dsa"
+    MACVLAN = "macvlan"
+    BOND = "bond"
+    VRF = "vrf"
+    IPIP = "ipip"
+    IP6IP6 = "ip6ip6"
+    SIT = "sit"
 
 
 class AddrGenMode(Enum):
@@ -115,6 +125,9 @@ class Device:
         addresses: in the order in which they are considered as source addresses.
         group: device group (``meta iifgroup``).
         addrgenmode: whether an IPv6 link-local address comes by itself.
+        lower: the device it stands on (``parent`` in a box file), None at the bottom of a stack.
+        master: the bridge, bond or VRF it is enslaved to.
+        uppers: the devices that stand on it, in the order in which they came.
     """
 
     name: str
@@ -126,6 +139,17 @@ class Device:
     addresses: list[Address] = field(default_factory=list)
     group: int = 0
     addrgenmode: AddrGenMode = AddrGenMode.EUI64
+    lower: Device | None = None
+    master: Device | None = None
+    uppers: list[Device] = field(default_factory=list)
+
+    @property
+    def ethernet(self) -> bool:
+        """Whether frames with MAC addresses come and go here, so that neighbours are resolved.
+
+        Ref: net/ethernet/eth.c:ether_setup; point-to-point devices and VRFs have no neighbours.
+        """
+        return self.kind not in _NOT_ETHERNET
 
     @property
     def loopback(self) -> bool:
@@ -149,6 +173,18 @@ class Device:
 
     def __repr__(self) -> str:
         return f"<Device {self.index}: {self.name}>"
+
+
+_NOT_ETHERNET: Final = frozenset(
+    {
+        DeviceKind.LOOPBACK,
+        DeviceKind.PPPOE,
+        DeviceKind.VRF,
+        DeviceKind.IPIP,
+        DeviceKind.IP6IP6,
+        DeviceKind.SIT,
+    }
+)
 
 
 def address_scope(family: int, address: bytes) -> Scope:

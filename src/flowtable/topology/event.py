@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from flowtable.topology.bridge import Bridge, BridgePort
     from flowtable.topology.device import Address, Device
+    from flowtable.topology.fdb import FdbEntry
     from flowtable.topology.neighbour import Neighbour
     from flowtable.topology.route import Route
 
@@ -51,5 +53,50 @@ class NeighbourChanged:
     removed: bool = False
 
 
-Event = LinkChanged | AddressChanged | RouteChanged | NeighbourChanged
+@dataclass(frozen=True, slots=True)
+class FdbChanged:
+    """A station of a bridge was learnt, moved to another port (which the entry says), or was forgotten.
+
+    Ref: SWITCHDEV_FDB_ADD_TO_DEVICE, SWITCHDEV_FDB_DEL_TO_DEVICE.
+    """
+
+    entry: FdbEntry
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PortChanged:
+    """A device joined or left a bridge, or its port's state, flags or VLANs changed.
+
+    Ref: NETDEV_CHANGEUPPER, SWITCHDEV_PORT_ATTR_SET.
+    """
+
+    port: BridgePort
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeVlansChanged:
+    """VLAN filtering of a bridge, or the VLANs of the bridge itself, changed."""
+
+    bridge: Bridge
+
+
+@dataclass(frozen=True, slots=True)
+class RulesChanged:
+    """The policy routing rules of a family changed. Ref: FIB_EVENT_RULE_ADD, FIB_EVENT_RULE_DEL."""
+
+    family: int
+
+
+Event = (
+    LinkChanged
+    | AddressChanged
+    | RouteChanged
+    | NeighbourChanged
+    | FdbChanged
+    | PortChanged
+    | BridgeVlansChanged
+    | RulesChanged
+)
 Listener = Callable[[Event], None]

@@ -73,7 +73,7 @@ def _kind(item: Field) -> DeviceKind:
     name = item.child("name")
     loopback = name is not None and name.text() == "lo"
     implied = DeviceKind.LOOPBACK if loopback else DeviceKind.ETHERNET
-    if kind is not None and kind.member(DeviceKind) is not implied:
+    if kind is not None and kind.choice({k.value: k for k in _KINDS}) is not implied:
         raise kind.fail("lo is the loopback device, and the only one")
     return implied
 
