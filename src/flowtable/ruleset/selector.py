@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.code import IntLoad, Load, Predicate
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.types.base import DataType, Value
 
@@ -57,6 +58,10 @@ class Selector:
     def text(self) -> str:
         """As nft prints it."""
         raise AssertionError
+
+    def json(self) -> Json:
+        """As libnftables writes it; its text where the schema has no form for it."""
+        return self.text()
 
     def load(self, compiler: Compiler) -> Load:
         """Compile the reading."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
     from flowtable.ruleset.hook import Hook
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.selector import Identity
     from flowtable.ruleset.source import Span
 
@@ -41,6 +42,10 @@ class Statement:
     def text(self, *, stateless: bool = False) -> str:
         """As nft prints it; without counts if ``stateless``."""
         raise AssertionError
+
+    def json(self) -> Json:
+        """As libnftables writes it; its text where the schema has no form for it."""
+        return self.text()
 
     def compile(self, compiler: Compiler) -> Step:
         """Make it ready to run."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.code import Load
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.selector import Identity
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.syntax import Term
@@ -62,6 +63,11 @@ def assigned_text(assigned: Assigned, datatype: DataType) -> str:
     if isinstance(assigned, Exact):
         return datatype.format(assigned.value)
     return assigned.text()
+
+
+def assigned_json(assigned: Assigned, datatype: DataType) -> Json:
+    """As libnftables writes it."""
+    return datatype.json(assigned.value) if isinstance(assigned, Exact) else assigned.json()
 
 
 def assigned_headers(assigned: Assigned) -> tuple[Identity, ...]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.code import Load
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.syntax import Term
     from flowtable.ruleset.types.base import Value
@@ -58,6 +59,25 @@ class Bitwise(Selector):
         if set_bits:
             text += f" | {self._constant(set_bits)}"
         return text
+
+    def json(self) -> Json:
+        """The same parts, each around the one before it."""
+        set_bits = self.flip & ~self.mask
+        flip = self.flip & self.mask
+        mask = self.mask | set_bits
+        found = self.selector.json()
+        if mask != self.datatype.maximum:
+            found = {"&": [found, self._json_constant(mask)]}
+        if flip:
+            found = {"^": [found, self._json_constant(flip)]}
+        if set_bits:
+            found = {"|": [found, self._json_constant(set_bits)]}
+        return found
+
+    def _json_constant(self, value: int) -> Json:
+        if isinstance(self.datatype, Flags) and self.plain and len(self.datatype.split(value)) > 1:
+            return self.datatype.json_list(value)
+        return self.datatype.json(value)
 
     def _constant(self, value: int) -> str:
         text = self.datatype.format(value)

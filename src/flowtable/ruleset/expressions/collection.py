@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from flowtable.ruleset.json.keys import set_json
 from flowtable.ruleset.lookup import Lookup
 from flowtable.ruleset.syntax import ReferenceTerm
 from flowtable.ruleset.types.interface import InterfaceName
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.selector import Selector
     from flowtable.ruleset.sets import Set
     from flowtable.ruleset.syntax import SetTerm
@@ -65,6 +67,10 @@ class AnonymousSet:
         """``{ 22, 80 }``."""
         return f"{{ {', '.join(format_key(element.key, datatype) for element in self.elements)} }}"
 
+    def json(self, datatype: DataType) -> Json:
+        """Its elements."""
+        return set_json(self.elements, datatype)
+
     def lookup(self, datatype: DataType, compiler: Compiler) -> Lookup[bool]:
         """Ready to be searched."""
         return build(self.elements, datatype, compiler, lambda element: True)
@@ -86,6 +92,10 @@ class NamedSet:
         """``@name``."""
         del datatype
         return f"@{self.name}"
+
+    def json(self, datatype: DataType) -> Json:
+        """``@name``."""
+        return self.text(datatype)
 
     def lookup(self, datatype: DataType, compiler: Compiler) -> Lookup[bool]:
         """Ready to be searched."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.code import Load, Predicate
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.parser import Parser
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.types.base import DataType, Value
@@ -126,6 +127,12 @@ class Ct(Selector):
         """``ct original ip saddr``."""
         direction = "" if self.direction is None else ("original ", "reply ")[self.direction]
         return f"ct {direction}{self.key}"
+
+    def json(self) -> Json:
+        """Key and direction."""
+        if self.direction is None:
+            return {"ct": {"key": self.key}}
+        return {"ct": {"key": self.key, "dir": ("original", "reply")[self.direction]}}
 
     def load(self, compiler: Compiler) -> Load:
         """Read the key; None where the packet has no connection, except for the state."""

@@ -14,6 +14,7 @@ from flowtable.ruleset.expressions.collection import (
     find_set,
     format_map,
 )
+from flowtable.ruleset.json.keys import data_json, map_json
 from flowtable.ruleset.syntax import ConcatTerm, ReferenceTerm, VerdictTerm
 from flowtable.ruleset.values import Element, Exact, Key, elements, fail, key, mismatch
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.selector import Identity, Selector
     from flowtable.ruleset.syntax import MapTerm, Term
     from flowtable.ruleset.types.base import DataType
@@ -63,6 +65,16 @@ class Mapping:
             return f"{self.selector.text()} map @{self.name}"
         shown = format_map(self.elements, self.selector.datatype, self._format)
         return f"{self.selector.text()} map {shown}"
+
+    def json(self) -> Json:
+        """Key and data."""
+        data: Json = f"@{self.name}"
+        if not self.name:
+            data = map_json(self.elements, self.selector.datatype, self._json)
+        return {"map": {"key": self.selector.json(), "data": data}}
+
+    def _json(self, data: object) -> Json:
+        return data_json(cast("Key", data), self.datatype)
 
     def _format(self, data: Key) -> str:
         return format_data(data, self.datatype)

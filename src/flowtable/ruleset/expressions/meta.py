@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.code import Load, Predicate
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.parser import Parser
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.types.base import DataType, Value
@@ -133,6 +134,10 @@ class Meta(Selector):
     def text(self) -> str:
         """The interface keys stand alone."""
         return self.key if self.key in ("iif", "iifname", "oif", "oifname") else f"meta {self.key}"
+
+    def json(self) -> Json:
+        """The key."""
+        return {"meta": {"key": self.key}}
 
     def identity(self, value: Value) -> Identity | None:
         """The protocol that a value of ``nfproto``, ``protocol`` or ``l4proto`` stands for."""

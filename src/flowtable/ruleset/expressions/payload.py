@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.code import Load, Predicate
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.parser import Parser
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.types.base import Value
@@ -56,6 +57,10 @@ class Payload(Selector):
     def text(self) -> str:
         """``tcp dport``."""
         return f"{self.of.name} {self.name}"
+
+    def json(self) -> Json:
+        """Header and field."""
+        return {"payload": {"protocol": self.of.name, "field": self.name}}
 
     @property
     def header(self) -> Identity | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 from flowtable.ruleset.code import BREAK, GO_ON, Do
 from flowtable.ruleset.expressions.assigned import (
     assigned_headers,
+    assigned_json,
     assigned_lookups,
     assigned_text,
     check_assigned,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
     from flowtable.ruleset.expressions.assigned import Assigned
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.selector import Identity
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.syntax import Term
@@ -62,6 +64,15 @@ class Assign(Statement):
         """As nft prints it."""
         del stateless
         return f"{self.target.text()} set {assigned_text(self.assigned, self.target.datatype)}"
+
+    def json(self) -> Json:
+        """What is set, and what to."""
+        return {
+            "mangle": {
+                "key": self.target.json(),
+                "value": assigned_json(self.assigned, self.target.datatype),
+            }
+        }
 
     def compile(self, compiler: Compiler) -> Step:
         """Set it; a value that cannot be read ends the rule."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
     from flowtable.ruleset.code import Step
     from flowtable.ruleset.compiler import Compiler
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.parser import Parser
     from flowtable.ruleset.source import Span
 
@@ -36,6 +37,10 @@ class Counter(Statement):
     def text(self, *, stateless: bool = False) -> str:
         """``counter packets 0 bytes 0``."""
         return "counter" if stateless else f"counter packets {self.packets} bytes {self.bytes}"
+
+    def json(self) -> Json:
+        """Its counts."""
+        return {"counter": {"packets": self.packets, "bytes": self.bytes}}
 
     def compile(self, compiler: Compiler) -> Step:
         """Count and go on."""

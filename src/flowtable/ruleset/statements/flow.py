@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
     from flowtable.ruleset.code import Step
     from flowtable.ruleset.compiler import Compiler
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.parser import Parser
     from flowtable.ruleset.source import Span
 
@@ -42,6 +43,10 @@ class FlowAdd(Statement):
         """``flow add @f``."""
         del stateless
         return f"flow add @{self.name}"
+
+    def json(self) -> Json:
+        """Operation and flowtable."""
+        return {"flow": {"op": "add", "flowtable": f"@{self.name}"}}
 
     def compile(self, compiler: Compiler) -> Step:
         """Ask the box to add the flow; a refusal ends the rule."""

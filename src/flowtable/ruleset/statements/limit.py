@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.code import Step
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.parser import Parser
     from flowtable.ruleset.source import Span
 
@@ -66,6 +67,17 @@ class Limit(Statement):
             return f"limit rate {over}{_format_size(self.rate)}/{self.unit}{burst}"
         burst = f" burst {self.burst} packets" if self.burst != _DEFAULT_BURST else ""
         return f"limit rate {over}{self.rate}/{self.unit}{burst}"
+
+    def json(self) -> Json:
+        """Rate and burst with their units."""
+        if self.by_bytes:
+            rate, rate_unit = _format_size(self.rate).split()
+            burst, burst_unit = _format_size(self.burst).split()
+            shown: dict[str, Json] = {"rate": int(rate), "burst": int(burst), "per": self.unit}
+            shown |= {"rate_unit": rate_unit, "burst_unit": burst_unit}
+        else:
+            shown = {"rate": self.rate, "burst": self.burst, "per": self.unit}
+        return {"limit": shown | ({"inv": True} if self.over else {})}
 
     def compile(self, compiler: Compiler) -> Step:
         """Take tokens if there are enough."""

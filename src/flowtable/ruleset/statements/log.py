@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.code import Step
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.parser import Parser
     from flowtable.ruleset.source import Span
 
@@ -81,6 +82,27 @@ class Log(Statement):
                 words.append(f"flags tcp {','.join(tcp)}")
             words.extend(f"flags {flag}" for flag in entry.flags if not flag.startswith("tcp "))
         return " ".join(words)
+
+    def json(self) -> Json:
+        """The options that are not the default."""
+        entry = self.entry
+        shown: dict[str, Json] = {}
+        if entry.prefix:
+            shown["prefix"] = entry.prefix
+        if entry.group is not None:
+            shown["group"] = entry.group
+            if entry.snaplen:
+                shown["snaplen"] = entry.snaplen
+            if entry.queue_threshold:
+                shown["queue-threshold"] = entry.queue_threshold
+        elif entry.level not in (None, _WARN):
+            assert entry.level is not None
+            shown["level"] = _LEVELS[entry.level]
+        if len(entry.flags) == len(_FLAGS):
+            shown["flags"] = "all"
+        elif entry.flags:
+            shown["flags"] = entry.flags[0] if len(entry.flags) == 1 else list(entry.flags)
+        return {"log": shown or None}
 
     def compile(self, compiler: Compiler) -> Step:
         """Hand the packet to the box's log and go on."""

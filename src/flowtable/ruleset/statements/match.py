@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flowtable.ruleset.code import Test
 from flowtable.ruleset.expressions.bitwise import Bitwise
 from flowtable.ruleset.expressions.collection import AnonymousSet, NamedSet
+from flowtable.ruleset.json.keys import interval_json, key_json
 from flowtable.ruleset.statement import Statement
 from flowtable.ruleset.types import TCP_FLAG
 from flowtable.ruleset.types.flags import Flags
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
     from flowtable.ruleset.code import IntLoad, Load, Predicate, Step
     from flowtable.ruleset.compiler import Compiler
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.selector import Identity, Selector
     from flowtable.ruleset.source import Span
 
@@ -114,6 +116,36 @@ class Match(Statement):
         ):
             sign = ""
         return " ".join(filter(None, (left.text(), sign, right)))
+
+    def json(self) -> Json:
+        """Operator and both sides."""
+        operator = "in" if self.operator is Operator.ANY else self.operator.value
+        return {"match": {"op": operator, "left": self.left.json(), "right": self._json_right()}}
+
+    def _json_right(self) -> Json:
+        datatype = self.left.datatype
+        match self.right:
+            case AnonymousSet() | NamedSet():
+                return self.right.json(datatype)
+            case Exact(value):
+                if isinstance(datatype, Flags) and isinstance(value, int):
+                    return self._json_flags(datatype, value)
+                return datatype.json(value)
+            case Interval() if not datatype.ranges:
+                return key_json(self.right, datatype)
+            case Interval():
+                return interval_json(self.right, datatype)
+
+    def _json_flags(self, datatype: Flags, value: int) -> Json:
+        """Flags by name, in a list where that is how they are written; numbers where they are compared."""
+        several = len(datatype.split(value)) > 1
+        if self.operator in (Operator.ANY, Operator.NONE):
+            return datatype.json_list(value) if several else datatype.json(value)
+        if self.operator not in (Operator.EQ, Operator.NE):
+            return value
+        if isinstance(self.left, Bitwise):
+            return datatype.json_list(value) if several and self.left.plain else datatype.json(value)
+        return value if several and datatype is TCP_FLAG else datatype.json(value)
 
     def _flags_text(self, datatype: Flags, value: int) -> str:
         left = self.left

@@ -12,6 +12,7 @@ from flowtable.ruleset.code import BREAK, GO_ON, OF_VERDICT, Do
 from flowtable.ruleset.expressions.mapping import Mapping, check_mapping, format_data
 from flowtable.ruleset.family import Family
 from flowtable.ruleset.hook import Hook
+from flowtable.ruleset.json.keys import data_json
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.nat import NatKind, NatRange
 from flowtable.ruleset.statement import Statement
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.code import Step
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.parser import Parser
     from flowtable.ruleset.selector import Identity
     from flowtable.ruleset.source import Span
@@ -179,6 +181,24 @@ class Nat(Statement):
             words.append(",".join(flag for flag in _FLAGS if flag in self.flags))
         return " ".join(words)
 
+    def json(self) -> Json:
+        """Family, address, port and flags, those that there are."""
+        shown: dict[str, Json] = {}
+        if self._shows_family and self.to_address is not None:
+            shown["family"] = self.family
+        if self.to_address is not None:
+            shown["addr"] = _json(self.to_address, IPV4_ADDR if self.family == "ip" else IPV6_ADDR)
+        if self.to_port is not None:
+            shown["port"] = _json(self.to_port, INET_SERVICE)
+        flags: list[Json] = [flag for flag in _FLAGS if flag in self.flags]
+        if self.prefix:
+            flags.append("netmap")
+        if flags:
+            shown["flags"] = flags[0] if len(flags) == 1 else flags
+        if self.prefix:
+            shown["type_flags"] = "prefix"
+        return {self.kind.value: shown or None}
+
     def _address_text(self, *, bracketed: bool) -> str:
         if self.to_address is None:
             return ""
@@ -248,6 +268,10 @@ def _text(part: Key | Mapping, datatype: DataType) -> str:
     if isinstance(part, Mapping):
         return part.text()
     return format_data(part, datatype)
+
+
+def _json(part: Key | Mapping, datatype: DataType) -> Json:
+    return part.json() if isinstance(part, Mapping) else data_json(part, datatype)
 
 
 def _compile(part: Key | Mapping | None, compiler: Compiler) -> Callable[[Packet], Key | None]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
     from flowtable.ruleset.code import Step
     from flowtable.ruleset.compiler import Compiler
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.parser import Parser
 
 _UNTRACKED: Final = int(CtInfo.UNTRACKED)
@@ -29,6 +30,10 @@ class Notrack(Statement):
         """``notrack``."""
         del stateless
         return "notrack"
+
+    def json(self) -> Json:
+        """No options."""
+        return {"notrack": None}
 
     def compile(self, compiler: Compiler) -> Step:
         """Mark a packet that has no connection yet."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.code import Step
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.parser import Parser
     from flowtable.ruleset.source import Span
 
@@ -120,6 +121,12 @@ class Reject(Statement):
         if self.reply == "tcp reset":
             return "reject with tcp reset"
         return f"reject with {self.reply} {_CODES[self.reply].format(self.code)}"
+
+    def json(self) -> Json:
+        """The answer, defaults included."""
+        if self.reply == "tcp reset":
+            return {"reject": {"type": "tcp reset"}}
+        return {"reject": {"type": self.reply, "expr": _CODES[self.reply].json(self.code)}}
 
     def compile(self, compiler: Compiler) -> Step:
         """Answer and drop."""

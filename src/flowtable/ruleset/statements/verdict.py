@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
     from flowtable.ruleset.code import Op, Step
     from flowtable.ruleset.compiler import Compiler
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.parser import Parser
     from flowtable.ruleset.source import Span
 
@@ -53,6 +54,10 @@ class VerdictStatement(Statement):
         """``jump x``."""
         del stateless
         return self.verdict if self.chain is None else f"{self.verdict} {self.chain}"
+
+    def json(self) -> Json:
+        """The keyword, and the target of a jump."""
+        return {self.verdict: None if self.chain is None else {"target": self.chain}}
 
     def compile(self, compiler: Compiler) -> Step:
         """The code, or the walk through another chain."""

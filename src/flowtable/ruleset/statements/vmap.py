@@ -15,6 +15,7 @@ from flowtable.ruleset.expressions.collection import (
     find_set,
     format_map,
 )
+from flowtable.ruleset.json.keys import map_json
 from flowtable.ruleset.statement import Statement
 from flowtable.ruleset.statements.verdict import VerdictStatement, verdict_op
 from flowtable.ruleset.syntax import ConcatTerm, ReferenceTerm, SetTerm, VerdictTerm
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.code import Op, Step
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.selector import Identity, Selector
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.syntax import Term
@@ -70,6 +72,13 @@ class VerdictMap(Statement):
         shown = format_map(self.elements, self.selector.datatype, format_verdict)
         return f"{self.selector.text()} vmap {shown}"
 
+    def json(self) -> Json:
+        """Key and data."""
+        data: Json = f"@{self.name}"
+        if not self.name:
+            data = map_json(self.elements, self.selector.datatype, verdict_json)
+        return {"vmap": {"key": self.selector.json(), "data": data}}
+
     def compile(self, compiler: Compiler) -> Step:
         """Look up and do what is found; nothing found ends the rule."""
         found = compiler.sets[self.name].elements if self.name else self.elements
@@ -107,6 +116,12 @@ def format_verdict(data: object) -> str:
     """A verdict as nft prints it."""
     assert isinstance(data, VerdictStatement)
     return data.text()
+
+
+def verdict_json(data: object) -> Json:
+    """A verdict as libnftables writes it."""
+    assert isinstance(data, VerdictStatement)
+    return data.json()
 
 
 def check_verdict(term: Term | VerdictTerm) -> VerdictStatement:

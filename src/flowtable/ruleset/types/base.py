@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from flowtable.ruleset.lexer import Kind
 
 if TYPE_CHECKING:
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.syntax import Word
 
 Value = int | str
@@ -61,6 +62,15 @@ class DataType:
     def bound(self, value: int) -> str:
         """The value as the end of a range, where names are not printed."""
         return self.format(value)
+
+    def json(self, value: Value) -> Json:
+        """The value in a JSON document: a number, or its text without quotes."""
+        text = self.format(value)
+        return int(text) if text.isdecimal() else text.removeprefix('"').removesuffix('"')
+
+    def json_bound(self, value: int) -> Json:
+        """The value as the end of a range in a JSON document."""
+        return self.json(value)
 
     def order(self, value: Value) -> tuple[int, int, str]:
         """What single values are sorted by in a listing: as nft reads their bytes."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.ruleset.types.base import DataType, Value, as_number
 
 if TYPE_CHECKING:
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.syntax import Word
 
 
@@ -50,6 +51,19 @@ class Flags(DataType):
         """The flags joined by ``|``, as in a set."""
         assert isinstance(value, int)
         return " | ".join(self.split(value))
+
+    def json(self, value: Value) -> Json:
+        """The flag, the number of what has no name, or the flags joined by ``|``."""
+        assert isinstance(value, int)
+        names = self.json_list(value)
+        joined = names[0]
+        for name in names[1:]:
+            joined = {"|": [joined, name]}
+        return joined
+
+    def json_list(self, value: int) -> list[Json]:
+        """The flags that are set."""
+        return [int(name, 0) if name.startswith("0x") else name for name in self.split(value)]
 
     def single(self, value: int) -> str:
         """The one flag that is set, otherwise the number."""

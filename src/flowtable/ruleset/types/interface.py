@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.ruleset.types.base import DataType, Value, as_number
 
 if TYPE_CHECKING:
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.syntax import Word
 
 SURROGATES: Final = "surrogatepass"
@@ -59,6 +60,10 @@ class InterfaceName(DataType):
             name = name[:-1] + "\\*"
         return f'"{name}"'
 
+    def json(self, value: Value) -> Json:
+        """The name, which may look like a number."""
+        return self.format(value)[1:-1]
+
 
 class InterfaceIndex(DataType):
     """The index of a device; a name stands for the index it has when the rules are loaded."""
@@ -74,6 +79,10 @@ class InterfaceIndex(DataType):
     def format(self, value: Value) -> str:
         """The name, quoted, or the number."""
         return f'"{value}"' if isinstance(value, str) else str(value)
+
+    def json(self, value: Value) -> Json:
+        """The name, or the number as a text."""
+        return str(value)
 
 
 IFNAME: Final = InterfaceName("ifname", "network interface name", 8 * NAME_SIZE)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.ruleset.types.base import DataType, Value, as_number
 
 if TYPE_CHECKING:
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.syntax import Word
 
 
@@ -28,6 +29,10 @@ class Mark(DataType):
     def format(self, value: Value) -> str:
         """Eight hexadecimal digits."""
         return f"0x{value:08x}"
+
+    def json(self, value: Value) -> Json:
+        """The number."""
+        return value
 
 
 class ClassId(DataType):
@@ -96,6 +101,11 @@ class Time(DataType):
             if count:
                 parts.append(f"{count}{unit}")
         return "".join(parts) or "0s"
+
+    def json(self, value: Value) -> Json:
+        """Whole seconds."""
+        assert isinstance(value, int)
+        return value // 1000
 
 
 INTEGER: Final = {bits: Integer(bits) for bits in (1, 2, 3, 4, 6, 8, 12, 13, 16, 20, 32, 64)}

@@ -8,6 +8,7 @@ from flowtable.ruleset.types.base import DataType, Value, as_number
 from flowtable.ruleset.types.symbol import Symbolic
 
 if TYPE_CHECKING:
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.syntax import Word
 
 _ASSIGNED: Final = """
@@ -56,6 +57,10 @@ class InternetProtocol(DataType):
     def bound(self, value: int) -> str:
         """The number."""
         return str(value)
+
+    def json_bound(self, value: int) -> Json:
+        """The number."""
+        return value
 
 
 INET_PROTO: Final = InternetProtocol("inet_proto", "Internet protocol", 8)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.ruleset.types.base import DataType, Value, as_number
 
 if TYPE_CHECKING:
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.syntax import Word
 
 
@@ -58,8 +59,21 @@ class Symbolic(DataType):
         """The number."""
         return f"0x{value:0{self._digits}x}" if self._digits else str(value)
 
+    def json(self, value: Value) -> Json:
+        """The name, or the number where there is none."""
+        assert isinstance(value, int)
+        return self._printed.get(value, value)
 
-BOOLEAN: Final = Symbolic("boolean", "boolean type", 1, {"exists": 1, "missing": 0})
+
+class Boolean(Symbolic):
+    """Whether there is something."""
+
+    def json(self, value: Value) -> Json:
+        """True or false."""
+        return bool(value)
+
+
+BOOLEAN: Final = Boolean("boolean", "boolean type", 1, {"exists": 1, "missing": 0})
 CT_DIR: Final = Symbolic("ct_dir", "conntrack direction", 8, {"original": 0, "reply": 1}, per_line=5)
 PKT_TYPE: Final = Symbolic(
     "pkt_type",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.ruleset.types.base import DataType, Value
 
 if TYPE_CHECKING:
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.syntax import Word
 
 _SIZE: Final = 16
@@ -28,6 +29,10 @@ class Text(DataType):
     def format(self, value: Value) -> str:
         """Quoted."""
         return f'"{value}"'
+
+    def json(self, value: Value) -> Json:
+        """The text, which may look like a number."""
+        return value
 
 
 STRING: Final = Text("string", "string", 8 * _SIZE)
