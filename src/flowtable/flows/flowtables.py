@@ -98,6 +98,18 @@ class Flowtables:
         self._flowtables[declaration.family, declaration.table, declaration.name] = flowtable
         return flowtable
 
+    def follow(self, declarations: Iterable[model.Flowtable], now: int) -> None:
+        """Have the flowtables that a ruleset declares: those that stay keep their flows."""
+        declared = {(d.family, d.table, d.name): d for d in declarations}
+        for key, flowtable in list(self._flowtables.items()):
+            declaration = declared.get(key)
+            if declaration is not None and declaration.handle == flowtable.declaration.handle:
+                flowtable.declaration = declared.pop(key)
+            else:
+                self.delete(flowtable, now)
+        for declaration in declared.values():
+            self.create(declaration)
+
     def get(self, family: Family, table: str, name: str) -> Flowtable:
         """The flowtable of that name in that table.
 

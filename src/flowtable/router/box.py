@@ -129,9 +129,9 @@ class Box:
             on_teardown=self._torn_down,
             alarm=self._alarm,
         )
-        for declaration in ruleset.flowtables():
-            self.flowtables.create(declaration)
-        self.program = compile_ruleset(ruleset, BoxEnvironment(self))
+        self._environment = BoxEnvironment(self)
+        self.flowtables.follow(ruleset.flowtables(), self.now)
+        self.program = compile_ruleset(ruleset, self._environment)
 
         self.identifiers = Identifiers()
         peers = Peers()
@@ -173,17 +173,7 @@ class Box:
 
         self.decisions4 = Decisions()
         self.decisions6 = Decisions()
-        self.ipv4 = hooks.pipeline(self, IPV4)
-        self.ipv6 = hooks.pipeline(self, IPV6)
-        devices = topology.devices.values()
-        self.ports = {
-            device.index: ingress.Port(hooks.at_ingress(self, device, ruleset)) for device in devices
-        }
-        self.egress_hooks = {
-            device.index: chains
-            for device in devices
-            if (chains := self.program.device_chains(device.name, Hook.EGRESS))
-        }
+        self._register(ruleset)
         topology.subscribe(self._changed)
         self._timed: tuple[Timed, ...] = (
             self.flowtables,
@@ -198,6 +188,37 @@ class Box:
         """How many packets are in the box: fragments of a packet, and what waits for its next hop."""
         reassembly = self.reassembly4.waiting + self.reassembly6.waiting + self.local_reassembly6.waiting
         return reassembly + self.neighbours.waiting
+
+    def load(self, ruleset: Ruleset) -> None:
+        """Replace the rules, at the time that it is.
+
+        What the old and the new ruleset share goes on: the state of rules and sets, the flows of
+        flowtables. Connections stay, with their translations.
+
+        Args:
+            ruleset: the new rules, made of the old ones by ``ruleset.apply``.
+
+        Raises:
+            RulesetError: it names devices that the box does not have; nothing was changed.
+        """
+        program = compile_ruleset(ruleset, self._environment)
+        self.flowtables.follow(ruleset.flowtables(), self.now)
+        self.program = program
+        self._register(ruleset)
+
+    def _register(self, ruleset: Ruleset) -> None:
+        """Attach all that runs at hooks. Ref: net/netfilter/core.c:nf_register_net_hook."""
+        self.ipv4 = hooks.pipeline(self, IPV4)
+        self.ipv6 = hooks.pipeline(self, IPV6)
+        devices = self.topology.devices.values()
+        self.ports = {
+            device.index: ingress.Port(hooks.at_ingress(self, device, ruleset)) for device in devices
+        }
+        self.egress_hooks = {
+            device.index: chains
+            for device in devices
+            if (chains := self.program.device_chains(device.name, Hook.EGRESS))
+        }
 
     def receive(self, device: Device, frame: bytes, now: int) -> None:
         """Take a frame off a device's wire.
