@@ -93,10 +93,9 @@ class Lab:
     sent: list[Sent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.program = parse(self.ruleset, "ruleset.nft")
         self.box = Box(
             load(self.box_file, "box.yaml"),
-            self.program,
+            parse(self.ruleset, "ruleset.nft"),
             profile=PROFILES[self.profile],
             transmit=lambda device, frame, time: self.sent.append(Sent(device.name, bytes(frame), time)),
         )
@@ -137,7 +136,7 @@ class Lab:
 
     def listing(self) -> str:
         """What ``nft list ruleset`` prints."""
-        return print_ruleset(self.program)
+        return print_ruleset(self.box.ruleset)
 
     def entries(self) -> int:
         """Live flow entries in all flowtables."""

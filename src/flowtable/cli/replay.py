@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from flowtable.capture import Record
+    from flowtable.cli.agenda import Agenda
     from flowtable.router import Box
     from flowtable.topology.topology import Topology
 
@@ -41,7 +42,7 @@ class Tally:
         return self.last - self.first if self.first is not None else 0
 
 
-def replay(box: Box, records: Iterable[Record], tally: Tally) -> None:
+def replay(box: Box, records: Iterable[Record], tally: Tally, agenda: Agenda, *, settle: int = 0) -> None:
     """Give a box the records that are input to it, and count all of them.
 
     A record is the box's own, and no input, if the capture says that it went out, or if it
@@ -52,6 +53,11 @@ def replay(box: Box, records: Iterable[Record], tally: Tally) -> None:
         box: the box.
         records: captured on devices of the box.
         tally: where they are counted.
+        agenda: what happens to the box in between, and after the last record.
+        settle: how much time passes at the end, nanoseconds.
+
+    Raises:
+        EventError: the box refuses an event.
     """
     own = _own_addresses(box.topology)
     devices = box.topology.devices
@@ -64,11 +70,18 @@ def replay(box: Box, records: Iterable[Record], tally: Tally) -> None:
             tally.last = now = time
         if tally.first is None:
             tally.first = time
+            agenda.begin(time)
+        if now >= agenda.due:
+            agenda.advance(box, now)
+            own = _own_addresses(box.topology)
         if direction is out or data[6:12] in own[interface]:
             tally.own += 1
             continue
         tally.taken += 1
         receive(devices[interface], data, now)
+    end = max(now, agenda.last) + settle
+    agenda.advance(box, end)
+    box.advance(end)
 
 
 def _own_addresses(topology: Topology) -> dict[str, frozenset[bytes]]:

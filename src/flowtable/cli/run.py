@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flowtable.cli.agenda import Agenda, load_events
 from flowtable.cli.document import document
 from flowtable.cli.error import InputError
 from flowtable.cli.inputs import Input, Inputs
@@ -22,6 +23,7 @@ from flowtable.cli.report import Report
 from flowtable.cli.summary import summarise
 from flowtable.cli.usage import check_sources, check_sources_kept, check_targets
 from flowtable.clock import SECOND
+from flowtable.events import EventError
 from flowtable.profile import DEFAULT, PROFILES
 from flowtable.router import Box
 from flowtable.ruleset import RulesetError, print_ruleset
@@ -66,6 +68,7 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
     callback=_device_files,
     help="A capture on device DEV, whatever interfaces it names itself. Repeatable.",
 )
+@click.option("--events", metavar="FILE", type=_SOURCE, help="What happens to the box meanwhile.")
 @click.option("--out", metavar="FILE", type=_TARGET, help="Capture of the frames that leave the box.")
 @click.option("--conntrack", metavar="FILE", type=_TARGET, help="Connections at the end, as conntrack -L.")
 @click.option("--flows", metavar="FILE", type=_TARGET, help="Flow entries at the end.")
@@ -93,6 +96,7 @@ def run(
     box: str,
     inputs: tuple[str, ...],
     named: tuple[Input, ...],
+    events: str | None,
     out: str | None,
     conntrack: str | None,
     flows: str | None,
@@ -109,7 +113,7 @@ def run(
     capture for one device. A file named - is standard input or output.
     """  # fmt: skip
     captures = [*map(Input, inputs), *named]
-    sources = [ruleset, box, *(each.path for each in captures)]
+    sources = [ruleset, box, *([events] if events else []), *(each.path for each in captures)]
     texts = {"--ruleset-out": ruleset_out, "--flows": flows, "--conntrack": conntrack}
     if not captures:
         raise click.UsageError("No captures: give INPUT... or --in DEV=FILE.")
@@ -120,6 +124,7 @@ def run(
     check_targets(targets, as_json=as_json)
 
     (rules, included), topology = load_ruleset(ruleset), load_box(box)
+    agenda = Agenda(load_events(events, topology, rules) if events else [])
     check_sources_kept(targets, [*sources, *included])
     _check_devices(named, topology)
     past: list[str] = []
@@ -139,10 +144,12 @@ def run(
         router.transmit = open_transmitter(out, topology, stack)
         with_bar = sys.stderr.isatty() and not quiet
         records = stack.enter_context(closing(watched(opened) if with_bar else opened.records()))
-        replay(router, records, tally)
-        router.advance(tally.last + round(settle * SECOND))
+        try:
+            replay(router, records, tally, agenda, settle=round(settle * SECOND))
+        except EventError as error:
+            raise InputError(str(error)) from None
         listings: dict[str, Callable[[], Iterable[str]]] = {
-            "--ruleset-out": lambda: print_ruleset(rules).splitlines(),
+            "--ruleset-out": lambda: print_ruleset(router.ruleset).splitlines(),
             "--flows": lambda: chain(flow_lines(router), past),
             "--conntrack": lambda: connection_lines(router),
         }

@@ -60,7 +60,7 @@ class Conntrack(Table):
     """Connection tracking of a box.
 
     Attributes:
-        settings: what the sysctls said when it was made.
+        settings: what the sysctls say.
         random: where numbers come from that are random in Linux.
         on_offloaded: called with an offloaded connection before a packet of it is tracked, so that
             whoever forwards the others can tell first what it saw.
@@ -71,6 +71,10 @@ class Conntrack(Table):
         self.settings = Settings.of(sysctls)
         self.random = Generator(seed)
         self.on_offloaded: Callable[[Connection], None] | None = None
+
+    def configure(self, sysctls: Sysctls) -> None:
+        """Go by what the sysctls say now; timeouts that run already stay."""
+        self.settings = Settings.of(sysctls)
 
     def incoming(self, packet: Packet) -> int:
         """Find the connection of a packet at prerouting or output, or begin one.

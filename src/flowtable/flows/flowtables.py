@@ -10,7 +10,7 @@ from flowtable.flows.ledger import Ledger
 from flowtable.flows.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from flowtable.conntrack.connection import Connection
     from flowtable.conntrack.core import Conntrack

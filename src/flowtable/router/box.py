@@ -31,7 +31,7 @@ from flowtable.router.statistics import Statistics
 from flowtable.ruleset.evaluate import compile_ruleset
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
-from flowtable.topology.event import LinkChanged
+from flowtable.topology.event import LinkChanged, SysctlChanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +80,7 @@ class Box:
 
     Attributes:
         topology: devices, addresses, routes, neighbours, sysctls.
+        ruleset: its rules.
         program: the ruleset, ready to run.
         conntrack: the connections.
         nat: their translation.
@@ -129,6 +130,7 @@ class Box:
             on_teardown=self._torn_down,
             alarm=self._alarm,
         )
+        self.ruleset = ruleset
         self._environment = BoxEnvironment(self)
         self.flowtables.follow(ruleset.flowtables(), self.now)
         self.program = compile_ruleset(ruleset, self._environment)
@@ -173,7 +175,7 @@ class Box:
 
         self.decisions4 = Decisions()
         self.decisions6 = Decisions()
-        self._register(ruleset)
+        self._register()
         topology.subscribe(self._changed)
         self._timed: tuple[Timed, ...] = (
             self.flowtables,
@@ -203,16 +205,17 @@ class Box:
         """
         program = compile_ruleset(ruleset, self._environment)
         self.flowtables.follow(ruleset.flowtables(), self.now)
+        self.ruleset = ruleset
         self.program = program
-        self._register(ruleset)
+        self._register()
 
-    def _register(self, ruleset: Ruleset) -> None:
+    def _register(self) -> None:
         """Attach all that runs at hooks. Ref: net/netfilter/core.c:nf_register_net_hook."""
         self.ipv4 = hooks.pipeline(self, IPV4)
         self.ipv6 = hooks.pipeline(self, IPV6)
         devices = self.topology.devices.values()
         self.ports = {
-            device.index: ingress.Port(hooks.at_ingress(self, device, ruleset)) for device in devices
+            device.index: ingress.Port(hooks.at_ingress(self, device, self.ruleset)) for device in devices
         }
         self.egress_hooks = {
             device.index: chains
@@ -277,6 +280,9 @@ class Box:
         match event:
             case LinkChanged(device) if event.removed or not device.up:
                 self.neighbours.flush(device, self.now)
+            case SysctlChanged():
+                self.conntrack.configure(self.topology.sysctls)
+                self.neighbours.configure()
             case _:
                 pass
 

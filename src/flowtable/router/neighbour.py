@@ -143,18 +143,30 @@ class Resolver:
         """
         self._sysctls = topology.sysctls
         self._neighbours = topology.neighbours
-        tables = (self._sysctls.ipv4_neigh, self._sysctls.ipv6_neigh)
-        self._ageing = any(
-            conf.base_reachable_time_ms is not None for table in tables for conf in table.values()
-        )
         self._alarm = Alarm() if alarm is None else alarm
         self._deliver = deliver
         self._fail = fail
         self._discard = discard
         self._solicit: dict[int, Solicit] = {}
         self._parms: dict[tuple[int, int], NeighParms] = {}
+        self._ageing = False
+        self.configure()
         self._resolutions: dict[tuple[int, bytes], _Resolution] = {}
         self._timers: list[tuple[int, int, bytes]] = []
+
+    def configure(self) -> None:
+        """Go by what the sysctls say now; resolutions that run already keep their intervals."""
+        self._parms.clear()
+        tables = (self._sysctls.ipv4_neigh, self._sysctls.ipv6_neigh)
+        self._ageing = any(
+            conf.base_reachable_time_ms is not None for table in tables for conf in table.values()
+        )
+
+    def replaced(self, neighbour: Neighbour, now: int) -> None:
+        """An operator set a neighbour (``ip neighbour replace``): send what waited for it."""
+        resolution = self._resolutions.pop((neighbour.device.index, neighbour.address), None)
+        if resolution is not None:
+            self._send_waiting(resolution, now)
 
     def serve(self, family: int, solicit: Solicit) -> None:
         """Have neighbours of a family asked for by ``solicit``."""

@@ -89,6 +89,13 @@ class RulesChanged:
     family: int
 
 
+@dataclass(frozen=True, slots=True)
+class SysctlChanged:
+    """A sysctl got another value; ``name`` is in its dotted form."""
+
+    name: str
+
+
 Event = (
     LinkChanged
     | AddressChanged
@@ -98,5 +105,6 @@ Event = (
     | PortChanged
     | BridgeVlansChanged
     | RulesChanged
+    | SysctlChanged
 )
 Listener = Callable[[Event], None]

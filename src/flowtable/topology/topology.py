@@ -21,7 +21,7 @@ from flowtable.topology.device import (
     link_local,
 )
 from flowtable.topology.error import TopologyError
-from flowtable.topology.event import AddressChanged, Event, LinkChanged, Listener
+from flowtable.topology.event import AddressChanged, Event, LinkChanged, Listener, SysctlChanged
 from flowtable.topology.local import derive4, derive6
 from flowtable.topology.neighbour import Neighbours
 from flowtable.topology.route import Fib
@@ -95,6 +95,19 @@ class Topology:
         return any(
             s.port == port and s.protocol == protocol and s.address in (None, address) for s in self.services
         )
+
+    def set_sysctl(self, name: str, value: int) -> None:
+        """Set a sysctl: ``sysctl -w``.
+
+        Raises:
+            TopologyError: there is no such sysctl, or the value is not one that it takes.
+        """
+        self.sysctls.set(name, value)
+        for device in list(self.devices.values()):
+            self._follow(device)
+        self.fib4.invalidate()
+        self.fib6.invalidate()
+        self._notify(SysctlChanged(name))
 
     def add_device(self, device: Device) -> Device:
         """Add a device with the addresses it has, and an IPv6 link-local one if it needs it.

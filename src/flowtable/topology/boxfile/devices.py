@@ -42,7 +42,7 @@ def stated_names(items: list[Field]) -> set[str]:
 
 def read(items: list[Field], draft: Draft) -> None:
     """Add the devices; those without an ifindex get the free ones in order."""
-    stated = {LOOPBACK_INDEX} | {index for item in items if (index := _stated_index(item))}
+    stated = set(draft.topology.indexes) | {index for item in items if (index := _stated_index(item))}
     free = (index for index in count(LOOPBACK_INDEX + 1) if index not in stated)
     seen: set[str] = set()
     for item in items:
@@ -167,12 +167,17 @@ def _assign(field: Field, device: Device, address: Address, topology: Topology) 
 def _addresses(section: Section) -> Iterator[tuple[Field, Address]]:
     for item in section.items("addresses"):
         try:
-            yield item, _address(item)
+            yield item, read_address(item)
         except UnreadableError:
             continue
 
 
-def _address(field: Field) -> Address:
+def read_address(field: Field) -> Address:
+    """One address, not assigned yet.
+
+    Raises:
+        UnreadableError: it is not valid, which is noted.
+    """
     if isinstance(field.node, Scalar):
         packed, prefixlen = field.prefix()
         family = IPV4 if len(packed) == 4 else IPV6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import Self
 
 from flowtable.topology.boxfile.reader import Field, UnreadableError, unknown
 from flowtable.topology.device import Device
@@ -25,6 +26,13 @@ class Draft:
         self.topology = Topology()
         self.names = names
         self.sound = True
+
+    @classmethod
+    def of(cls, topology: Topology) -> Self:
+        """A box that is there already, about to change."""
+        draft = cls(set(topology.devices))
+        draft.topology = topology
+        return draft
 
     def device(self, field: Field) -> Device:
         """The device of that name."""

@@ -9,7 +9,7 @@ from flowtable.topology.boxfile import text
 from flowtable.topology.boxfile.draft import Draft
 from flowtable.topology.boxfile.reader import Field, UnreadableError
 from flowtable.topology.device import unicast
-from flowtable.topology.neighbour import VALID, NeighbourState
+from flowtable.topology.neighbour import VALID, Neighbour, NeighbourState
 from flowtable.topology.topology import Topology
 
 _KEYS: Final = ("address", "dev", "mac", "state", "router")
@@ -18,30 +18,35 @@ _STATES: Final = {state.name.lower(): state for state in NeighbourState}
 
 def read(field: Field, draft: Draft) -> None:
     """Add the neighbours."""
+    table = draft.topology.neighbours
     for item in field.items():
         try:
-            _read(item, draft)
+            said = read_neighbour(item, draft)
         except UnreadableError:
             continue
+        if table.get(said.device, said.address) is not None:
+            item.note(f"there is already such a neighbour on {said.device.name}")
+        else:
+            table.set(said.device, said.address, said.mac, said.state, router=said.router)
 
 
-def _read(item: Field, draft: Draft) -> None:
+def read_neighbour(item: Field, draft: Draft) -> Neighbour:
+    """One neighbour, not added yet.
+
+    Raises:
+        UnreadableError: it is not valid, which is noted.
+    """
     section = item.section(_KEYS)
     address = section.need("address", _host)
     device = section.need("dev", draft.device)
     state = section.get("state", lambda f: f.choice(_STATES), NeighbourState.PERMANENT)
     mac = section.get("mac", Field.mac, None)
     router = section.get("router", Field.boolean, False)
-    if section.sound and mac is None and state in VALID:
-        item.note(f"missing key 'mac', which a {state.name.lower()} neighbour has")
-        return
     if address is None or device is None or not section.sound:
-        return
-    table = draft.topology.neighbours
-    if table.get(device, address) is not None:
-        item.note(f"there is already such a neighbour on {device.name}")
-        return
-    table.set(device, address, mac, state, router=router)
+        raise UnreadableError
+    if mac is None and state in VALID:
+        raise item.fail(f"missing key 'mac', which a {state.name.lower()} neighbour has")
+    return Neighbour(device, address, mac, state, router=router)
 
 
 def _host(field: Field) -> bytes:

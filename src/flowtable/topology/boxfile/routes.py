@@ -23,7 +23,7 @@ def read(field: Field, draft: Draft) -> None:
     early: list[tuple[Section, Route]] = []
     for item in field.items():
         try:
-            section, route = _route(item, draft)
+            section, route = read_route(item, draft)
         except UnreadableError:
             continue
         try:
@@ -38,7 +38,12 @@ def read(field: Field, draft: Draft) -> None:
                 section.at(error.about).note(str(error))
 
 
-def _route(item: Field, draft: Draft) -> tuple[Section, Route]:
+def read_route(item: Field, draft: Draft) -> tuple[Section, Route]:
+    """One route, not added yet, and the mapping that says it.
+
+    Raises:
+        UnreadableError: it is not valid, which is noted.
+    """
     section = item.section(_KEYS)
     to = section.need("to", _destination)
     gateway = section.get("via", Field.address, None)

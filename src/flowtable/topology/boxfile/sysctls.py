@@ -27,7 +27,7 @@ def read(field: Field, draft: Draft) -> None:
             value.note_key("this sysctl stands twice")
         seen.add(key)
         try:
-            draft.topology.sysctls.set(name, value.integer(key.limits.low, key.limits.high))
+            draft.topology.set_sysctl(name, value.integer(key.limits.low, key.limits.high))
         except UnreadableError:
             continue
 
