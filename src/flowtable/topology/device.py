@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.topology.error import TopologyError
+from flowtable.topology.statistics import LinkStatistics
 
 LOOPBACK_INDEX: Final = 1
 """LOOPBACK_IFINDEX: ``lo`` is the first device of every network namespace."""
@@ -121,13 +122,15 @@ class Device:
         kind: what kind of device it is.
         mac: 6 bytes, all zero on loopback.
         mtu: largest network-layer packet, bytes.
-        up: administratively up and with a carrier.
+        up: administratively up, with a carrier and, where it follows the device below, that is up.
         addresses: in the order in which they are considered as source addresses.
         group: device group (``meta iifgroup``).
         addrgenmode: whether an IPv6 link-local address comes by itself.
         lower: the device it stands on (``parent`` in a box file), None at the bottom of a stack.
         master: the bridge, bond or VRF it is enslaved to.
         uppers: the devices that stand on it, in the order in which they came.
+        statistics: what it has carried.
+        admin_up: what ``up`` is as soon as the device below is up.
     """
 
     name: str
@@ -142,6 +145,11 @@ class Device:
     lower: Device | None = None
     master: Device | None = None
     uppers: list[Device] = field(default_factory=list)
+    statistics: LinkStatistics = field(default_factory=LinkStatistics)
+    admin_up: bool = field(default=True, init=False)
+
+    def __post_init__(self) -> None:
+        self.admin_up = self.up
 
     @property
     def ethernet(self) -> bool:

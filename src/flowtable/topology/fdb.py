@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -11,6 +11,9 @@ from flowtable.topology.event import FdbChanged, Listener
 
 if TYPE_CHECKING:
     from flowtable.topology.bridge import BridgePort
+
+Station = tuple[int, bytes]
+"""VLAN id and MAC address."""
 
 
 class FdbState(Enum):
@@ -34,6 +37,7 @@ class FdbEntry:
         port: the port, None for the bridge itself.
         state: how it lives.
         updated: when a frame from there was last seen, nanoseconds.
+        derived: it follows from the MAC addresses and VLANs of the bridge and its ports.
     """
 
     mac: bytes
@@ -41,6 +45,7 @@ class FdbEntry:
     port: BridgePort | None
     state: FdbState
     updated: int = 0
+    derived: bool = False
 
     @property
     def local(self) -> bool:
@@ -49,13 +54,17 @@ class FdbEntry:
 
 
 class Fdb:
-    """The entries of one bridge."""
+    """The entries of one bridge.
 
-    __slots__ = ("_entries", "_notify")
+    Attributes:
+        notify: who hears of changes: the topology, once the bridge has joined it.
+    """
 
-    def __init__(self, notify: Listener) -> None:
-        self._entries: dict[tuple[int, bytes], FdbEntry] = {}
-        self._notify = notify
+    __slots__ = ("_entries", "notify")
+
+    def __init__(self) -> None:
+        self._entries: dict[Station, FdbEntry] = {}
+        self.notify: Listener = lambda event: None
 
     def __iter__(self) -> Iterator[FdbEntry]:
         return iter(list(self._entries.values()))
@@ -67,7 +76,7 @@ class Fdb:
     def add(self, entry: FdbEntry) -> None:
         """Add an entry in place of any other of its address and VLAN."""
         self._entries[entry.vid, entry.mac] = entry
-        self._notify(FdbChanged(entry))
+        self.notify(FdbChanged(entry))
 
     def remove(self, entry: FdbEntry) -> None:
         """Remove an entry.
@@ -76,7 +85,7 @@ class Fdb:
             KeyError: it is not there.
         """
         del self._entries[entry.vid, entry.mac]
-        self._notify(FdbChanged(entry, removed=True))
+        self.notify(FdbChanged(entry, removed=True))
 
     def learn(self, port: BridgePort, mac: bytes, vid: int, now: int) -> None:
         """A frame from a MAC address came in on a port: remember it, or that it moved.
@@ -90,7 +99,18 @@ class Fdb:
             entry.updated = now
             if entry.port is not port:
                 entry.port = port
-                self._notify(FdbChanged(entry))
+                self.notify(FdbChanged(entry))
+
+    def derive(self, stations: Mapping[Station, BridgePort | None]) -> None:
+        """Make the derived entries those of ``stations``; an address that is set by hand stays so.
+
+        Ref: net/bridge/br_fdb.c:fdb_add_local, fdb_delete_local.
+        """
+        self.flush(lambda e: e.derived and stations.get((e.vid, e.mac), e) is not e.port)
+        for (vid, mac), port in stations.items():
+            entry = self._entries.get((vid, mac))
+            if entry is None or not entry.local:
+                self.add(FdbEntry(mac, vid, port, FdbState.PERMANENT, derived=True))
 
     def flush(self, matches: Callable[[FdbEntry], bool]) -> None:
         """Remove the entries that match."""

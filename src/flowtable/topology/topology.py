@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from flowtable.packet.packet import IPV4, IPV6
+from flowtable.topology import stack
+from flowtable.topology.bond import Bond
+from flowtable.topology.bridge import Bridge, BridgePort, PortState, VlanTable
 from flowtable.topology.device import (
     IPV6_MIN_MTU,
     LOOPBACK_INDEX,
@@ -21,11 +24,23 @@ from flowtable.topology.device import (
     link_local,
 )
 from flowtable.topology.error import TopologyError
-from flowtable.topology.event import AddressChanged, Event, LinkChanged, Listener, SysctlChanged
+from flowtable.topology.event import (
+    AddressChanged,
+    BridgeVlansChanged,
+    Event,
+    LinkChanged,
+    Listener,
+    PortChanged,
+    SysctlChanged,
+)
+from flowtable.topology.fdb import FdbState
 from flowtable.topology.local import derive4, derive6
+from flowtable.topology.macvlan import Macvlan
 from flowtable.topology.neighbour import Neighbours
 from flowtable.topology.route import Fib
+from flowtable.topology.stack import Link
 from flowtable.topology.sysctl import Sysctls
+from flowtable.topology.tunnel import Tunnel
 
 LOOPBACK_MTU: Final = 65536
 LOOPBACK_ADDRESSES: Final = (Address.parse("127.0.0.1/8"), Address.parse("::1/128"))
@@ -112,8 +127,12 @@ class Topology:
     def add_device(self, device: Device) -> Device:
         """Add a device with the addresses it has, and an IPv6 link-local one if it needs it.
 
+        What it stands on (``lower``) and belongs to (``master``) are in the topology already.
+        A bridge that has no VLANs gets its default one, as it does from ``ip link add``.
+
         Raises:
-            TopologyError: its name or index is not valid or taken, or it cannot have an address.
+            TopologyError: its name or index is not valid or taken, it cannot have an address, or
+                cannot stand where it does.
         """
         check_name(device.name)
         if device.name in self.devices:
@@ -122,24 +141,54 @@ class Topology:
             raise TopologyError(f"ifindex {device.index} is not positive or taken", "ifindex")
         if device.kind is DeviceKind.LOOPBACK and device.index != LOOPBACK_INDEX:
             raise TopologyError("lo is the only loopback device", "kind")
+        if isinstance(device, Macvlan) and isinstance(device.lower, Macvlan):
+            device.lower = device.lower.lower  # Ref: drivers/net/macvlan.c:macvlan_common_newlink
+        stack.check_lower(device, self.devices.values())
+        master, device.master = device.master, None
+        if master is not None:
+            stack.check_master(device, master)
         given, device.addresses = device.addresses, []
         for address in given:
             check_address(device, address)
             device.addresses.append(address)
         self.devices[device.name] = device
         self.indexes[device.index] = device
+        if device.lower is not None:
+            device.lower.uppers.append(device)
+        device.up = device.admin_up and stack.usable(device)
+        if isinstance(device, Bridge):
+            if not device.vlans.members:
+                device.vlans = device.default_vlans()
+            device.fdb.notify = self._notify
+            device.fdb.derive(device.own_stations())
         self._notify(LinkChanged(device))
         self._follow(device)
+        if master is not None:
+            self.enslave(device, master)
         return device
 
     def remove_device(self, device: Device) -> None:
-        """Remove a device with its addresses, routes and neighbours.
+        """Remove a device with its addresses, routes and neighbours, and those that stand on it.
+
+        A tunnel stays, without a device of its own to go through.
 
         Raises:
             TopologyError: it is ``lo``.
         """
         if device is self.lo:
             raise TopologyError("lo stays")
+        for upper in list(device.uppers):
+            if isinstance(upper, Tunnel):
+                upper.lower = None
+            else:
+                self.remove_device(upper)
+        for other in list(self.devices.values()):
+            if other.master is device:
+                self.release(other)
+        if device.master is not None:
+            self.release(device)
+        if device.lower is not None:
+            device.lower.uppers.remove(device)
         self.neighbours.flush(device)
         for fib in (self.fib4, self.fib6):
             for route in [r for r in fib if r.device is device or r.oif is device]:
@@ -154,17 +203,31 @@ class Topology:
         """Change a device: ``ip link set``.
 
         One that goes down or gets another MAC address forgets its neighbours, permanent ones
-        too; one whose MTU gets too small for IPv6 loses its IPv6 addresses.
+        too; one whose MTU gets too small for IPv6 loses its IPv6 addresses. The devices that
+        stand on it follow.
         Ref: net/core/neighbour.c:neigh_ifdown, neigh_changeaddr.
+
+        Raises:
+            TopologyError: the device below does not carry that much.
         """
-        if (device.up and up is False) or mac not in (None, device.mac):
-            self.neighbours.flush(device)
-        if up is not None:
-            device.up = up
         if mtu is not None:
-            device.mtu = mtu
-        if mac is not None:
-            device.mac = mac
+            stack.check_mtu(device, mtu)
+        if up is not None:
+            device.admin_up = up
+        self._change(
+            device,
+            Link(
+                device.admin_up and stack.usable(device),
+                device.mtu if mtu is None else mtu,
+                device.mac if mac is None else mac,
+            ),
+        )
+
+    def _change(self, device: Device, link: Link) -> None:
+        was = Link(device.up, device.mtu, device.mac)
+        if (was.up and not link.up) or link.mac != was.mac:
+            self.neighbours.flush(device)
+        device.up, device.mtu, device.mac = link
         if device.mtu < IPV6_MIN_MTU:
             for address in [a for a in device.addresses if a.family == IPV6]:
                 self.remove_address(device, address)
@@ -172,6 +235,170 @@ class Topology:
         self.fib6.invalidate()
         self._follow(device)
         self._notify(LinkChanged(device))
+        for upper in device.uppers:
+            link = stack.follow(upper, was)
+            if link != (upper.up, upper.mtu, upper.mac):
+                self._change(upper, link)
+        if isinstance(device, Bridge):
+            device.fdb.derive(device.own_stations())
+        if isinstance(device, Bond):
+            for slave in device.slaves:
+                if (slave.mtu, slave.mac) != (device.mtu, device.mac):
+                    self._change(slave, Link(slave.up, device.mtu, device.mac))
+        match device.master:
+            case Bridge() as bridge:
+                port = bridge.ports[device.index]
+                if was.up and not device.up:
+                    bridge.fdb.flush(lambda e: e.port is port and e.state is FdbState.DYNAMIC)
+                bridge.fdb.derive(bridge.own_stations())
+            case Bond() as bond:
+                self._fail_over(bond)
+            case _:
+                pass
+
+    def _fail_over(self, bond: Bond) -> None:
+        if bond.fail_over():
+            self._notify(LinkChanged(bond))
+
+    def enslave(self, device: Device, master: Device) -> None:
+        """Put a device into a bridge, a bond or a VRF, out of any other: ``ip link set master``.
+
+        A slave of a bond takes its MAC address and MTU; a bridge or bond without a MAC address
+        takes that of the first.
+
+        Raises:
+            TopologyError: Linux would refuse it.
+        """
+        stack.check_master(device, master)
+        if device.master is not None:
+            self.release(device)
+        device.master = master
+        if isinstance(master, (Bridge, Bond)) and not any(master.mac):
+            self._change(master, Link(master.up, master.mtu, device.mac))
+        match master:
+            case Bridge():
+                port = master.ports[device.index] = BridgePort(device, master, vlans=master.default_vlans())
+                master.fdb.derive(master.own_stations())
+                self._notify(PortChanged(port))
+            case Bond():
+                master.slaves.append(device)
+                master.permanent[device.index] = device.mac
+                for address in [a for a in device.addresses if a.family == IPV6]:
+                    self.remove_address(device, address)
+                self._change(device, Link(device.up, master.mtu, master.mac))
+            case _:
+                self._change(device, Link(device.up, device.mtu, device.mac))
+
+    def release(self, device: Device) -> None:
+        """Take a device out of its bridge, bond or VRF: ``ip link set nomaster``.
+
+        Raises:
+            TopologyError: it is in none.
+        """
+        mac = device.mac
+        master, device.master = device.master, None
+        match master:
+            case Bridge():
+                port = master.ports.pop(device.index)
+                master.fdb.flush(lambda e: e.port is port)
+                master.fdb.derive(master.own_stations())
+                self._notify(PortChanged(port, removed=True))
+                return
+            case Bond():
+                master.slaves.remove(device)
+                mac = master.permanent.pop(device.index)
+                self._fail_over(master)
+            case None:
+                raise TopologyError(f"{device.name} has no master")
+            case _:
+                pass
+        self._change(device, Link(device.up, device.mtu, mac))
+
+    def set_port(
+        self,
+        port: BridgePort,
+        *,
+        state: PortState | None = None,
+        learning: bool | None = None,
+        flood: bool | None = None,
+        mcast_flood: bool | None = None,
+        bcast_flood: bool | None = None,
+        hairpin: bool | None = None,
+        isolated: bool | None = None,
+    ) -> None:
+        """Change a port of a bridge: ``bridge link set``; None leaves what is."""
+        port.state = port.state if state is None else state
+        port.learning = port.learning if learning is None else learning
+        port.flood = port.flood if flood is None else flood
+        port.mcast_flood = port.mcast_flood if mcast_flood is None else mcast_flood
+        port.bcast_flood = port.bcast_flood if bcast_flood is None else bcast_flood
+        port.hairpin = port.hairpin if hairpin is None else hairpin
+        port.isolated = port.isolated if isolated is None else isolated
+        self._notify(PortChanged(port))
+
+    def set_bridge(
+        self, bridge: Bridge, *, vlan_filtering: bool | None = None, ageing_time: int | None = None
+    ) -> None:
+        """Change a bridge: ``ip link set type bridge``; ``ageing_time`` is in nanoseconds."""
+        if ageing_time is not None:
+            bridge.ageing_time = ageing_time
+        if vlan_filtering is not None:
+            bridge.vlan_filtering = vlan_filtering
+            self._notify(BridgeVlansChanged(bridge))
+
+    def add_vlan(
+        self, member: Bridge | BridgePort, vid: int, *, pvid: bool = False, untagged: bool = False
+    ) -> None:
+        """Put a port, or the bridge itself, into a VLAN: ``bridge vlan add``.
+
+        Raises:
+            TopologyError: there is no such VLAN id.
+        """
+        member.vlans.add(vid, pvid=pvid, untagged=untagged)
+        self._vlans_changed(member)
+
+    def remove_vlan(self, member: Bridge | BridgePort, vid: int) -> None:
+        """Take a port, or the bridge itself, out of a VLAN: ``bridge vlan del``.
+
+        Raises:
+            TopologyError: it is not in that VLAN.
+        """
+        member.vlans.remove(vid)
+        self._vlans_changed(member)
+
+    def set_vlans(self, member: Bridge | BridgePort, vlans: VlanTable) -> None:
+        """Give a port, or the bridge itself, other VLANs than it has."""
+        member.vlans = vlans
+        self._vlans_changed(member)
+
+    def _vlans_changed(self, member: Bridge | BridgePort) -> None:
+        """What was learnt on a port in a VLAN that it left is forgotten. Ref: nbp_vlan_delete."""
+        match member:
+            case BridgePort(bridge=bridge):
+                bridge.fdb.flush(
+                    lambda e: (
+                        e.port is member
+                        and e.state is FdbState.DYNAMIC
+                        and e.vid != 0
+                        and e.vid not in member.vlans.members
+                    )
+                )
+                self._notify(PortChanged(member))
+            case Bridge() as bridge:
+                self._notify(BridgeVlansChanged(bridge))
+        bridge.fdb.derive(bridge.own_stations())
+
+    def set_active(self, bond: Bond, slave: Device) -> None:
+        """Choose the active slave of a bond: ``ip link set type bond active_slave``.
+
+        Raises:
+            TopologyError: it is not in the bond, or not up. Ref: bond_option_active_slave_set.
+        """
+        if slave not in bond.slaves or not slave.up:
+            raise TopologyError(f"{slave.name} is no slave of {bond.name} that is up", "active")
+        if bond.active is not slave:
+            bond.active = slave
+            self._notify(LinkChanged(bond))
 
     def add_address(self, device: Device, address: Address) -> None:
         """Add an address: ``ip address add``.
@@ -204,7 +431,8 @@ class Topology:
         """Bring what follows from a device's state and addresses up to date."""
         if (
             device.up
-            and not device.loopback
+            and device.ethernet
+            and not isinstance(device.master, Bond)
             and device.mtu >= IPV6_MIN_MTU
             and device.addrgenmode is AddrGenMode.EUI64
             and not any(link_local(a.address) for a in device.addresses)

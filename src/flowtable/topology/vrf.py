@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flowtable.topology.device import Device
+from flowtable.topology.device import Device, DeviceKind
+from flowtable.topology.error import TopologyError
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
@@ -15,4 +16,17 @@ class Vrf(Device):
         table: number of the routing table.
     """
 
+    kind: DeviceKind = DeviceKind.VRF
     table: int
+
+
+def check_vrf_slave(device: Device) -> None:
+    """Check that a device may be in a VRF. Ref: drivers/net/vrf.c:vrf_add_slave.
+
+    Raises:
+        TopologyError: it may not.
+    """
+    if device.loopback:
+        raise TopologyError("Can not enslave loopback device to a VRF", "master")
+    if isinstance(device, Vrf):
+        raise TopologyError("Can not enslave an L3 master device to a VRF", "master")
