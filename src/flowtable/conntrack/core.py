@@ -47,13 +47,15 @@ _CLASHING: Final = frozenset({UDP, GRE})
 """Protocols whose connections may clash and be resolved (``allow_clash``)."""
 _CLASH_TIMEOUT: Final = 1_000_000_000
 
-_TRACKERS: Final[dict[int, Tracker]] = {
+_OWN_TRACKERS: Final[dict[int, Tracker]] = {
     TCP: tcp.track,
     UDP: udp.track,
     ICMP: icmp.track,
     ICMPV6: icmpv6.track,
     GRE: gre.track,
 }
+_TRACKERS: Final = tuple(_OWN_TRACKERS.get(l4proto, generic.track) for l4proto in range(256))
+"""By protocol number."""
 
 
 class Conntrack(Table):
@@ -88,8 +90,8 @@ class Conntrack(Table):
         Ref: net/netfilter/nf_conntrack_core.c:nf_conntrack_in.
         """
         zone, directions = 0, 3
-        if packet.ct is not None or packet.ctinfo == _UNTRACKED:
-            template = packet.ct
+        template = packet.ct
+        if template is not None or packet.ctinfo == _UNTRACKED:
             if template is None or not template.status & Status.TEMPLATE:
                 return ACCEPT
             zone, directions = template.zone, template.zone_directions
@@ -98,9 +100,10 @@ class Conntrack(Table):
         data = packet.data
         thoff = packet.thoff
         l4proto = packet.l4proto
+        hook = packet.hook
         key: Key | None
         if l4proto in PORTS:
-            if len(data) < thoff + 4 or packet.fragoff:
+            if packet.fragoff or len(data) < thoff + 4:
                 return ACCEPT
             if thoff == 20 and packet.family == IPV4:
                 key = _key4(data)
@@ -114,9 +117,9 @@ class Conntrack(Table):
             if l4proto in QUERIES:
                 verdict = ACCEPT
                 if l4proto == ICMP and packet.family == IPV4:
-                    verdict = icmp.error(self, packet, zone, directions, packet.hook)
+                    verdict = icmp.error(self, packet, zone, directions, hook)
                 elif l4proto == ICMPV6 and packet.family == IPV6:
-                    verdict = icmpv6.error(self, packet, zone, directions, packet.hook)
+                    verdict = icmpv6.error(self, packet, zone, directions, hook)
                 if verdict <= 0 or packet.ct is not None or packet.ctinfo == _UNTRACKED:
                     return ACCEPT
             key = key_at(data, 0, packet.family, l4proto, thoff)
@@ -124,7 +127,7 @@ class Conntrack(Table):
             return ACCEPT
 
         self.now = now = packet.time
-        track = _TRACKERS.get(l4proto, generic.track)
+        track = _TRACKERS[l4proto]
         while True:
             entry = self._entries.get(key) if not zone else self.find_key(key, zone, directions, now)
             if entry is not None and entry[0].expires > now:
@@ -142,7 +145,7 @@ class Conntrack(Table):
                     return DROP
                 connection = begun
                 direction = ORIGINAL
-            verdict = track(self, connection, packet, direction, packet.hook)
+            verdict = track(self, connection, packet, direction, hook)
             if verdict > 0:
                 break
             if verdict != REPEAT:

@@ -99,7 +99,12 @@ class Nat:
                 prepared = connection.rewrites
                 if prepared is None:
                     return _ACCEPT
-                if leaving and connection.masquerade and self._moved(connection, packet):
+                if (
+                    leaving
+                    and connection.masquerade
+                    and ctinfo == _ESTABLISHED
+                    and self._moved(connection, packet)
+                ):
                     return _DROP
                 # Bit 1 of ctinfo is the direction: 0 in ESTABLISHED, 3 in ESTABLISHED_REPLY.
                 rewrite = prepared[(ctinfo & 2) + side]

@@ -12,7 +12,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from flowtable.conntrack.connection import Status
-from flowtable.packet.checksum import MANGLED_ZERO, adjust, adjust_udp, delta, delta16
+from flowtable.packet.checksum import MANGLED_ZERO, adjust, adjust_udp, delta
 from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, TCP, UDP
 
 if TYPE_CHECKING:
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from flowtable.conntrack.tuple import Tuple
     from flowtable.packet.packet import Packet
 
-# Checksum, addresses and ports of a packet whose transport header follows the IP header at once.
-_ends4 = Struct(">H4s4sHH")
-_ends6 = Struct(">16s16sHH")
-_read4, _write4 = _ends4.unpack_from, _ends4.pack_into
-_read6, _write6 = _ends6.unpack_from, _ends6.pack_into
-_u16 = Struct(">H")
-_read16, _write16 = _u16.unpack_from, _u16.pack_into
+# Checksum of an IPv4 header; addresses and ports, in one piece where the transport header follows
+# the IP header at once; what lies before the transport checksum, and that checksum.
+_TCP4: Final = Struct(">H12s12sH")
+_UDP4: Final = Struct(">H12s2sH")
+_TCP6: Final = Struct(">36s12sH")
+_UDP6: Final = Struct(">36s2sH")
 
 SOURCE: Final = 0
 """NF_NAT_MANIP_SRC."""
@@ -168,66 +167,74 @@ class Rewrite:
 class PortRewrite(Rewrite):
     """The same for TCP and UDP, where what changes in plain packets can be worked out before.
 
+    Anything but a plain header, or a packet that a rule has changed, goes the long way.
+
     Ref: net/netfilter/nf_nat_proto.c:tcp_manip_pkt, udp_manip_pkt.
     """
 
-    __slots__ = (
-        "_change",
-        "_check_at",
-        "_header_change",
-        "_ipv4",
-        "_new",
-        "_new_port",
-        "_old",
-        "_old_port",
-        "_thoff",
-        "_udp",
-    )
+    __slots__ = ("_change", "_header_change", "_new", "_old", "_read", "_room", "_udp", "_write")
 
-    def __init__(self, arriving: Tuple, target: Tuple, side: int) -> None:
+    def __init__(self, layout: Struct, room: int, old: Tuple, new: Tuple, target: Tuple, side: int) -> None:
+        """Work the changes out.
+
+        Args:
+            layout: what is read of a packet and written back.
+            room: bytes of a packet that reach behind its transport checksum.
+            old: how packets look before.
+            new: how they look after.
+            target: see ``Rewrite``.
+            side: see ``Rewrite``.
+        """
         super().__init__(target, side)
-        if side == SOURCE:
-            self._old, self._old_port = arriving.src, arriving.sport
-            self._new, self._new_port = target.src, target.sport
-        else:
-            self._old, self._old_port = arriving.dst, arriving.dport
-            self._new, self._new_port = target.dst, target.dport
-        self._header_change = delta(self._old, self._new)
-        self._change = self._header_change + delta16(self._old_port, self._new_port)
-        self._ipv4 = target.l3proto == IPV4
+        self._read = layout.unpack_from
+        self._write = layout.pack_into
+        self._room = room
         self._udp = target.l4proto == UDP
-        self._thoff = 20 if self._ipv4 else 40
-        self._check_at = self._thoff + (6 if self._udp else 16)
+        self._old = old.wire
+        self._new = new.wire
+        self._header_change = delta(self._old[:-4], self._new[:-4])
+        self._change = delta(self._old, self._new)
+
+
+class PortRewrite4(PortRewrite):
+    """Over IPv4."""
+
+    __slots__ = ()
 
     def apply(self, packet: Packet) -> bool:
         """Change a packet; False if its transport header is not there."""
         data = packet.data
-        check_at = self._check_at
-        # Anything but a plain header, or a packet that a rule has changed, goes the long way.
-        if packet.thoff != self._thoff or len(data) < check_at + 2:
+        if packet.thoff != 20 or len(data) < self._room:
             return manipulate(data, 0, packet.thoff, self.target, self.side)
-        if self._ipv4:
-            header_check, src, dst, sport, dport = _read4(data, 10)
-        else:
-            header_check = 0
-            src, dst, sport, dport = _read6(data, 8)
-        if self.side == SOURCE:
-            if src != self._old or sport != self._old_port:
-                return manipulate(data, 0, packet.thoff, self.target, SOURCE)
-            src, sport = self._new, self._new_port
-        else:
-            if dst != self._old or dport != self._old_port:
-                return manipulate(data, 0, packet.thoff, self.target, DESTINATION)
-            dst, dport = self._new, self._new_port
-        if self._ipv4:
-            _write4(data, 10, (header_check - self._header_change) % 0xFFFF, src, dst, sport, dport)
-        else:
-            _write6(data, 8, src, dst, sport, dport)
-        check = _read16(data, check_at)[0]
+        header_check, ends, middle, check = self._read(data, 10)
+        if ends != self._old:
+            return manipulate(data, 0, packet.thoff, self.target, self.side)
         if not self._udp:
-            _write16(data, check_at, (check - self._change) % 0xFFFF)
+            check = (check - self._change) % 0xFFFF
         elif check:
-            _write16(data, check_at, (check - self._change) % 0xFFFF or MANGLED_ZERO)
+            check = (check - self._change) % 0xFFFF or MANGLED_ZERO
+        self._write(data, 10, (header_check - self._header_change) % 0xFFFF, self._new, middle, check)
+        return True
+
+
+class PortRewrite6(PortRewrite):
+    """Over IPv6."""
+
+    __slots__ = ()
+
+    def apply(self, packet: Packet) -> bool:
+        """Change a packet; False if its transport header is not there."""
+        data = packet.data
+        if packet.thoff != 40 or len(data) < self._room:
+            return manipulate(data, 0, packet.thoff, self.target, self.side)
+        ends, middle, check = self._read(data, 8)
+        if ends != self._old:
+            return manipulate(data, 0, packet.thoff, self.target, self.side)
+        if not self._udp:
+            check = (check - self._change) % 0xFFFF
+        elif check:
+            check = (check - self._change) % 0xFFFF or MANGLED_ZERO
+        self._write(data, 8, self._new, middle, check)
         return True
 
 
@@ -242,6 +249,13 @@ def _rewrite(connection: Connection, direction: int, side: int) -> Rewrite | Non
     if not connection.status & NAT_BIT[direction][side]:
         return None
     target = target_of(connection, direction)
-    if target.l4proto in (TCP, UDP):
-        return PortRewrite(connection.tuple(direction), target, side)
-    return Rewrite(target, side)
+    if target.l4proto not in (TCP, UDP):
+        return Rewrite(target, side)
+    # The destination is translated first.
+    arriving = connection.tuple(direction)
+    half = arriving._replace(dst=target.dst, dport=target.dport)
+    old, new = (arriving, half) if side == DESTINATION else (half, target)
+    tcp = target.l4proto == TCP
+    if target.l3proto == IPV4:
+        return PortRewrite4(_TCP4 if tcp else _UDP4, 38 if tcp else 28, old, new, target, side)
+    return PortRewrite6(_TCP6 if tcp else _UDP6, 58 if tcp else 48, old, new, target, side)

@@ -12,7 +12,8 @@ from flowtable.conntrack.tcp_states import IGNORED, INVALID_SEGMENT, SEGMENTS, T
 from flowtable.conntrack.tcp_window import IGNORE, check, read_options
 from flowtable.conntrack.tracker import ACCEPT, DROP, INVALID, REPEAT
 from flowtable.conntrack.tuple import ORIGINAL, REPLY
-from flowtable.packet.checksum import l4_valid
+from flowtable.packet.checksum import segment_valid
+from flowtable.packet.packet import TCP
 from flowtable.ruleset.hook import Hook
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def track(conntrack: Conntrack, connection: Connection, packet: Packet, directio
     if header < 20 or size < header or segment < 0:
         return INVALID
     settings = conntrack.settings
-    if hook == _PREROUTING and settings.checksum and not l4_valid(packet):
+    if hook == _PREROUTING and settings.checksum and not segment_valid(packet, TCP):
         return INVALID
     # SYN and FIN take a sequence number each.
     end = (seq + size - header + (offset_flags & 1) + (offset_flags >> 1 & 1)) & _M

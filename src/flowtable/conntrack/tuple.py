@@ -21,6 +21,7 @@ six, and one more in a zone."""
 _ADDRESSES4: Final = Struct(">4s4s")
 _INTEGER4: Final = Struct(">Q")
 _INTEGERS6: Final = Struct(">QQQQ")
+_PORTS: Final = Struct(">HH")
 
 ICMP_INVERSE: Final = {8: 0, 0: 8, 13: 14, 14: 13, 15: 16, 16: 15, 17: 18, 18: 17}
 """ICMP types that open a connection or answer in one, and their opposites.
@@ -63,6 +64,11 @@ class Tuple(NamedTuple):
         if self.l3proto == IPV4:
             return (self.l4proto, *_INTEGER4.unpack(self.src + self.dst), ports)
         return (self.l4proto, *_INTEGERS6.unpack(self.src + self.dst), ports)
+
+    @property
+    def wire(self) -> bytes:
+        """Addresses and ports as they lie side by side in a packet without options."""
+        return self.src + self.dst + _PORTS.pack(self.sport, self.dport)
 
     @property
     def icmp_type(self) -> int:

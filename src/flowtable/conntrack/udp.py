@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from flowtable.clock import SECOND
 from flowtable.conntrack.connection import Status
 from flowtable.conntrack.tracker import ACCEPT, INVALID
-from flowtable.packet.checksum import l4_valid
+from flowtable.packet.checksum import segment_valid
+from flowtable.packet.packet import UDP
 from flowtable.ruleset.hook import Hook
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from flowtable.conntrack.core import Conntrack
     from flowtable.packet.packet import Packet
 
-_length = Struct(">4xH").unpack_from
+# Length and checksum.
+_header = Struct(">4xHH").unpack_from
 _PREROUTING: Final = int(Hook.PREROUTING)
 _SEEN_REPLY: Final = Status.SEEN_REPLY
 _NAT_CLASH: Final = Status.NAT_CLASH
@@ -31,11 +33,14 @@ def track(conntrack: Conntrack, connection: Connection, packet: Packet, directio
     data = packet.data
     thoff = packet.thoff
     size = len(data) - thoff
-    if size < 8 or not 8 <= _length(data, thoff)[0] <= size:
+    if size < 8:
+        return INVALID
+    length, check = _header(data, thoff)
+    if not 8 <= length <= size:
         return INVALID
     settings = conntrack.settings
-    # l4_valid lets a checksum of 0, "none", pass.
-    if hook == _PREROUTING and settings.checksum and not l4_valid(packet):
+    # A checksum of 0 says that there is none.
+    if check and hook == _PREROUTING and settings.checksum and not segment_valid(packet, UDP):
         return INVALID
 
     status = connection.status

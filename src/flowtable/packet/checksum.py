@@ -31,11 +31,8 @@ MANGLED_ZERO: Final = 0xFFFF
 CHECKSUM_OFFSETS: Final = {TCP: 16, UDP: 6, ICMP: 2, ICMPV6: 2}
 """Where a transport header keeps its checksum, by protocol number."""
 
-_LONG: Final = 1024
-"""Packets of more bytes are folded before the division, which takes a step per 30 bits."""
-_LOW_BITS: Final = 5760
-"""A multiple of 16, so that folding keeps the sum, and of 30, so that the shift is a copy."""
-_LOW: Final = (1 << _LOW_BITS) - 1
+_LONG: Final = 512
+"""More bytes are summed in three parts: the division takes a step per 30 bits."""
 
 _from_bytes = int.from_bytes
 
@@ -101,28 +98,43 @@ def l4_valid(packet: Packet) -> bool:
     data = packet.data
     thoff = packet.thoff
     protocol = packet.l4proto
-    size = len(data)
     at = CHECKSUM_OFFSETS.get(protocol)
-    if at is None or size < thoff + at + 2:
+    if at is None or len(data) < thoff + at + 2:
         return True
     if protocol == UDP and not data[thoff + 6] and not data[thoff + 7]:
         return True
     if protocol == ICMP:
-        swapped = _from_bytes(data[thoff:], "little")
+        return checksum(data[thoff:]) == 0
+    return segment_valid(packet, protocol)
+
+
+def segment_valid(packet: Packet, protocol: int) -> bool:
+    """``l4_valid`` of a packet that is known to carry a checksum over a pseudo header.
+
+    Args:
+        packet: a whole packet, long enough to hold its checksum.
+        protocol: its protocol: TCP, UDP or ICMPv6.
+    """
+    data = packet.data
+    thoff = packet.thoff
+    size = len(data)
+    # The addresses are the end of a plain header: with the segment behind them, one piece.
+    if packet.family == IPV4:
+        summed = data[12:]
+        if thoff != 20:
+            del summed[8 : thoff - 12]
     else:
-        # The addresses are the end of a plain header: with the segment behind them, one piece.
-        if packet.family == IPV4:
-            summed = data[12:]
-            if thoff != 20:
-                del summed[8 : thoff - 12]
-        else:
-            summed = data[8:]
-            if thoff != 40:
-                del summed[32 : thoff - 8]
-        swapped = _from_bytes(summed, "little") + (protocol + size - thoff) * 256
+        summed = data[8:]
+        if thoff != 40:
+            del summed[32 : thoff - 8]
     if size > _LONG:
-        swapped = (swapped & _LOW) + (swapped >> _LOW_BITS)
-    return swapped % 0xFFFF == 0 and swapped != 0
+        third = size // 6 * 2
+        swapped = _from_bytes(summed[:third], "little") + _from_bytes(summed[third : 2 * third], "little")
+        swapped += _from_bytes(summed[2 * third :], "little")
+    else:
+        swapped = _from_bytes(summed, "little")
+    swapped += (protocol + size - thoff) * 256
+    return swapped % 0xFFFF == 0
 
 
 def l4_checksum(packet: Packet) -> int:
@@ -157,11 +169,6 @@ def delta(old: bytes, new: bytes) -> int:
         raise ValueError(f"cannot replace {size} checksummed bytes by {len(new)}")
     total = (1 << 8 * size) - 1 - _from_bytes(old, "big") + _from_bytes(new, "big")
     return total % 0xFFFF or (0xFFFF if total else 0)
-
-
-def delta16(old: int, new: int) -> int:
-    """``delta`` of one 16-bit field, given as ints."""
-    return 0xFFFF - old + new
 
 
 def adjust(check: int, delta: int) -> int:

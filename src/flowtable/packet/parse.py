@@ -63,7 +63,10 @@ def parse_ipv4(
         return _TRUNCATED
     if total < thoff:
         return _HEADER
-    data = _NOTHING + frame[offset : offset + total]
+    data = _NOTHING + frame
+    if available > total:
+        del data[offset + total :]
+    del data[:offset]
     fragoff = (fragment & 0x1FFF) * 8
     # Keyword arguments would take half as long again.
     return Packet(data, IPV4, frame[:offset], iif, time, pkttype, thoff, l4proto, fragoff)
@@ -118,7 +121,10 @@ def parse_ipv6(
     end = 40 + length
     if available < end:
         return _TRUNCATED
-    data = _NOTHING + frame[offset : offset + end]
+    data = _NOTHING + frame
+    if available > end:
+        del data[offset + end :]
+    del data[:offset]
     l4proto, thoff, fragoff = nexthdr, 40, 0
     if nexthdr in EXTENSION_HEADERS:
         l4proto, thoff, fragoff = find_transport(data, nexthdr, 40)

@@ -114,17 +114,36 @@ def _in_turn(stages: Stages) -> Stage:
 
     Ref: net/netfilter/core.c:nf_hook_slow.
     """
-    if not stages:
-        return _accept
-    first, *others = stages
-    if not others:
-        return first
-    # A loop over the stages would take longer than a call for each.
-    rest = _in_turn(tuple(others))
+    # A loop over the stages would take longer than what most of them do.
+    match stages:
+        case ():
+            return _accept
+        case (only,):
+            return only
+        case (first, second):
+            return _two(first, second)
+        case (first, second, *others):
+            return _three(first, second, _in_turn(tuple(others)))
+        case _:
+            raise AssertionError
 
+
+def _two(first: Stage, second: Stage) -> Stage:
     def run(packet: Packet) -> int:
         verdict = first(packet)
-        return rest(packet) if verdict == _ACCEPT else verdict
+        return second(packet) if verdict == _ACCEPT else verdict
+
+    return run
+
+
+def _three(first: Stage, second: Stage, third: Stage) -> Stage:
+    def run(packet: Packet) -> int:
+        verdict = first(packet)
+        if verdict == _ACCEPT:
+            verdict = second(packet)
+            if verdict == _ACCEPT:
+                return third(packet)
+        return verdict
 
     return run
 

@@ -93,8 +93,17 @@ def fuse_rule(steps: Sequence[Step]) -> Compiled | None:
             predicates.append(step.predicate)
         else:
             test = conjunction(predicates) if predicates else None
-            return Compiled(test, _sequence([_op(step) for step in steps[index:]]))
+            return Compiled(test, _act(steps[index:]))
     return None
+
+
+def _act(steps: Sequence[Step]) -> Op:
+    """Take the steps one after the other until one of them ends the rule."""
+    match steps:
+        case [Do(op), End(code)]:
+            return lambda packet: op(packet) or code
+        case _:
+            return _sequence([_op(step) for step in steps])
 
 
 def _op(step: Step) -> Op:
