@@ -7,24 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from flowtable.ruleset import command
 from flowtable.ruleset.command import (
     AddChain,
-    AddElements,
     AddFlowtable,
-    AddRule,
     AddSet,
     AddTable,
     ChainSyntax,
     Command,
-    Delete,
-    Flush,
-    FlushRuleset,
     HookSyntax,
-    TableName,
     TableSyntax,
 )
-from flowtable.ruleset.family import Family
 from flowtable.ruleset.flowtable_block import parse_devices, parse_flowtable_block
 from flowtable.ruleset.grammar import parse_comment, parse_rule
 from flowtable.ruleset.hook import Hook
@@ -35,20 +27,16 @@ from flowtable.ruleset.parser import parse_block
 from flowtable.ruleset.priority import parse_priority
 from flowtable.ruleset.set_block import parse_set_block
 from flowtable.ruleset.source import RulesetError, Span
-from flowtable.ruleset.syntax import SetTerm, Word
+from flowtable.ruleset.syntax import Word
+from flowtable.ruleset.table_name import FAMILIES, parse_table_name
+from flowtable.ruleset.verbs import VERBS, is_verb, parse_add_rule, parse_elements
 from flowtable.ruleset.verdict import Verdict
 
 if TYPE_CHECKING:
     from flowtable.ruleset.parser import Parser
 
 _END_OF_COMMAND: Final = ("end of file", "newline", "semicolon")
-_FAMILIES: Final = {family.value: family for family in Family}
-_UNSUPPORTED_FAMILIES: Final = ("arp", "bridge")
 _OBJECTS: Final = ("counter", "quota", "limit", "synproxy", "secmark", "ct")
-_UNSUPPORTED_COMMANDS: Final = (
-    *("insert", "replace", "list", "reset", "rename", "monitor", "describe", "export", "import"),
-    *("get", "destroy"),
-)
 _POLICIES: Final = {"accept": Verdict.ACCEPT, "drop": Verdict.DROP}
 
 
@@ -80,22 +68,13 @@ def _parse_command(parser: Parser) -> Command:
     parser.depth = 0
     token = parser.token
     if token.kind is Kind.STRING:
-        if token.text in ("delete", "flush"):
+        if is_verb(parser):
             parser.advance()
-            return _parse_delete(parser) if token.text == "delete" else _parse_flush(parser)
-        if token.text in _UNSUPPORTED_COMMANDS and (token.text in RESERVED or _is_object(parser)):
-            if token.text == "destroy":
-                raise parser.unexpected("string", token=parser.following)
-            raise parser.unsupported(f"the command '{token.text}' is", token.span)
+            return VERBS[token.text](parser, token.span)
         if token.text in ("add", "create"):
             parser.advance()
             return _parse_add(parser, create=token.text == "create")
     return _parse_add(parser, create=False, start=token.span)
-
-
-def _is_object(parser: Parser) -> bool:
-    """Whether the next but one word is the kind of an object: then ``destroy`` is no family's table."""
-    return parser.following.text in ("table", "chain", "rule", "set", "map", "element", "flowtable")
 
 
 def _parse_add(parser: Parser, *, create: bool, start: Span | None = None) -> Command:
@@ -105,14 +84,14 @@ def _parse_add(parser: Parser, *, create: bool, start: Span | None = None) -> Co
     match word:
         case "table":
             parser.advance()
-            table = _table_name(parser)
+            table = parse_table_name(parser)
             block = TableSyntax()
             if parser.at(Kind.BRACE_OPEN):
                 block = _parse_table_block(parser)
             return AddTable(table, block, create, parser.since(start))
         case "chain":
             parser.advance()
-            table = _table_name(parser)
+            table = parse_table_name(parser)
             name = parser.name()
             chain = ChainSyntax(name.text, name.span)
             if parser.at(Kind.BRACE_OPEN):
@@ -120,17 +99,17 @@ def _parse_add(parser: Parser, *, create: bool, start: Span | None = None) -> Co
             return AddChain(table, chain, create)
         case "flowtable":
             parser.advance()
-            table = _table_name(parser)
+            table = parse_table_name(parser)
             name = parser.name()
             return AddFlowtable(table, parse_flowtable_block(parser, name, nested=False), create)
         case "set" | "map":
             parser.advance()
-            table = _table_name(parser)
+            table = parse_table_name(parser)
             name = parser.name()
             return AddSet(table, parse_set_block(parser, name, is_map=word == "map", nested=False), create)
         case "element" if not create:
             parser.advance()
-            return _parse_elements(parser, delete=False)
+            return parse_elements(parser, delete=False)
         case "rule" if create:
             raise parser.unexpected()
         case _ if word in _OBJECTS and not create:
@@ -138,81 +117,9 @@ def _parse_add(parser: Parser, *, create: bool, start: Span | None = None) -> Co
         case _:
             if word == "rule":
                 parser.advance()
-            elif word not in _FAMILIES and (token.kind is not Kind.STRING or word in RESERVED):
+            elif word not in FAMILIES and (token.kind is not Kind.STRING or word in RESERVED):
                 raise parser.unexpected()
-            return _parse_add_rule(parser)
-
-
-def _parse_add_rule(parser: Parser) -> Command:
-    table = _table_name(parser)
-    chain = parser.name()
-    if parser.at_word("position", "handle", "index"):
-        raise parser.unsupported("placing a rule is", parser.token.span)
-    if parser.at_separator() or parser.at(Kind.END):
-        raise parser.unexpected()
-    return AddRule(table, chain.text, chain.span, parse_rule(parser))
-
-
-def _parse_elements(parser: Parser, *, delete: bool) -> Command:
-    table = _table_name(parser)
-    name = parser.name()
-    if parser.at(Kind.DOLLAR):
-        span = parser.token.span
-        term = parser.variable()
-        if not isinstance(term, SetTerm):
-            raise parser.error("Set member cannot be anything but a set", span)
-    elif parser.at(Kind.BRACE_OPEN):
-        term = parser.elements(data=None)
-    else:
-        raise parser.unexpected("'{'", "'$'")
-    return AddElements(table, name.text, name.span, term, delete)
-
-
-def _parse_delete(parser: Parser) -> Command:
-    if parser.accept_word("element"):
-        return _parse_elements(parser, delete=True)
-    if parser.at_word("rule", *_OBJECTS):
-        raise parser.unsupported(f"deleting a {parser.token.text} is", parser.token.span)
-    if not parser.at_word(*(kind.value for kind in command.Kind)):
-        raise parser.unexpected()
-    kind = command.Kind(parser.advance().text)
-    if kind is command.Kind.TABLE:
-        table = _table_name(parser)
-        return Delete(kind, table, table.name, table.span)
-    table = _table_name(parser)
-    if parser.at_word("handle"):
-        raise parser.unsupported("deleting by handle is", parser.token.span)
-    name = parser.name("handle", "string")
-    if parser.at(Kind.BRACE_OPEN):
-        raise parser.unsupported("deleting parts is", parser.token.span)
-    return Delete(kind, table, name.text, name.span)
-
-
-def _parse_flush(parser: Parser) -> Command:
-    if parser.accept_word("ruleset"):
-        if parser.at_word(*_FAMILIES):
-            return FlushRuleset(_FAMILIES[parser.advance().text])
-        return FlushRuleset(None)
-    if parser.accept_word("table"):
-        table = _table_name(parser)
-        return Flush(table, None, table.span)
-    if parser.accept_word("chain"):
-        table = _table_name(parser)
-        chain = parser.name()
-        return Flush(table, chain.text, chain.span)
-    if parser.at_word("set", "map", "meter"):
-        raise parser.unsupported(f"flushing a {parser.token.text} is", parser.token.span)
-    raise parser.unexpected()
-
-
-def _table_name(parser: Parser) -> TableName:
-    family = Family.IP
-    if parser.at_word(*_UNSUPPORTED_FAMILIES):
-        raise parser.unsupported(f"{parser.token.text} tables are", parser.token.span)
-    if parser.at_word(*_FAMILIES):
-        family = _FAMILIES[parser.advance().text]
-    name = parser.name()
-    return TableName(family, name.text, name.span)
+            return parse_add_rule(parser, insert=False)
 
 
 def _parse_table_block(parser: Parser) -> TableSyntax:

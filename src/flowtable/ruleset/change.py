@@ -1,14 +1,18 @@
-"""Changes of a ruleset, checked and ready to be made."""
+"""Changes of a ruleset, checked and ready to be made; what needs no check is the command itself."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowtable.ruleset.command import Delete, DeleteDevices, DeleteRule, Flush, FlushRuleset, FlushSet, Rename
+from flowtable.ruleset.query import Describe, Listing
+
 if TYPE_CHECKING:
-    from flowtable.ruleset.command import Kind, TableName
-    from flowtable.ruleset.family import Family
+    from flowtable.ruleset.command import TableName
     from flowtable.ruleset.model import Chain, Flowtable, Rule
+    from flowtable.ruleset.place import Place
+    from flowtable.ruleset.query import GetElements
     from flowtable.ruleset.sets import Set
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.values import Element
@@ -43,11 +47,33 @@ class AddChain:
 
 @dataclass(slots=True, frozen=True)
 class AddRule:
-    """Append a rule to a chain."""
+    """Put a rule into a chain.
+
+    Attributes:
+        table: the table.
+        chain: the chain.
+        span: where its name stands.
+        rule: the rule.
+        place: the rule behind or in front of which it goes, None for the end or the start.
+        insert: in front.
+    """
 
     table: TableName
     chain: str
     span: Span
+    rule: Rule
+    place: Place | None = None
+    insert: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class ReplaceRule:
+    """Put a rule in the place of another."""
+
+    table: TableName
+    chain: str
+    span: Span
+    place: Place
     rule: Rule
 
 
@@ -86,34 +112,33 @@ class ChangeElements:
     span: Span
     elements: list[Element]
     delete: bool
+    destroy: bool = False
 
 
 @dataclass(slots=True, frozen=True)
-class Delete:
-    """Delete something."""
+class Get:
+    """Show some elements of a set."""
 
-    kind: Kind
-    table: TableName
-    name: str
-    span: Span
-
-
-@dataclass(slots=True, frozen=True)
-class Flush:
-    """Delete the rules of a table, or of one chain."""
-
-    table: TableName
-    chain: str | None
-    span: Span
-
-
-@dataclass(slots=True, frozen=True)
-class FlushRuleset:
-    """Delete all tables, or those of a family."""
-
-    family: Family | None
+    query: GetElements
+    elements: list[Element]
 
 
 Change = (
-    AddTable | AddChain | AddRule | AddSet | AddFlowtable | ChangeElements | Delete | Flush | FlushRuleset
+    AddTable
+    | AddChain
+    | AddRule
+    | ReplaceRule
+    | DeleteRule
+    | AddSet
+    | AddFlowtable
+    | ChangeElements
+    | Delete
+    | DeleteDevices
+    | Flush
+    | FlushRuleset
+    | FlushSet
+    | Rename
+    | Listing
+    | Describe
+    | Get
 )

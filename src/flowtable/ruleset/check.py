@@ -22,10 +22,10 @@ from flowtable.ruleset.command import (
     Command,
     Delete,
     FlowtableSyntax,
-    Flush,
     FlushRuleset,
     HookSyntax,
     Kind,
+    ReplaceRule,
     RuleSyntax,
     SetSyntax,
     TableName,
@@ -38,6 +38,7 @@ from flowtable.ruleset.family import Family
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.model import Attachment, Chain, Flowtable, Rule
 from flowtable.ruleset.priority import resolve
+from flowtable.ruleset.query import GetElements
 from flowtable.ruleset.sets import Set
 from flowtable.ruleset.source import RulesetError
 from flowtable.ruleset.statements.verdict import VerdictStatement
@@ -100,25 +101,27 @@ class Checker:
             case AddChain(table, chain, create):
                 yield partial(self._chain, table, chain, create=create)
                 yield from self._rules(table, chain)
-            case AddRule(table, name, span, rule):
-                yield lambda: change.AddRule(table, name, span, self._rule(table, rule))
+            case AddRule(table, name, span, rule, place, insert):
+                yield lambda: change.AddRule(table, name, span, self._rule(table, rule), place, insert)
+            case ReplaceRule(table, name, span, place, rule):
+                yield lambda: change.ReplaceRule(table, name, span, place, self._rule(table, rule))
             case AddSet(table, declared, create):
                 yield partial(self._add_set, table, declared, create=create)
             case AddFlowtable(table, flowtable, create):
                 yield partial(self._flowtable, table, flowtable, create=create)
             case AddElements():
                 yield partial(self._elements, command)
-            case Delete(kind, table, name, span):
-                if kind is Kind.TABLE:
-                    self._sets.pop((table.family, table.name), None)
-                yield lambda: change.Delete(kind, table, name, span)
-            case Flush(table, chain_name, span):
-                yield lambda: change.Flush(table, chain_name, span)
+            case GetElements():
+                yield partial(self._get, command)
             case FlushRuleset(family):
                 for key in list(self._sets):
                     if family in (None, key[0]):
                         del self._sets[key]
-                yield lambda: change.FlushRuleset(family)
+                yield lambda: command
+            case _:
+                if isinstance(command, Delete) and command.kind is Kind.TABLE:
+                    self._sets.pop((command.table.family, command.table.name), None)
+                yield lambda: command
 
     def _rules(self, table: TableName, chain: ChainSyntax) -> Iterator[Callable[[], Change]]:
         for rule in chain.rules:
@@ -213,7 +216,16 @@ class Checker:
         if declared is None:
             raise fail("No such file or directory", command.set_span)
         found = _set_elements(declared, command.elements, delete=command.delete)
-        return change.ChangeElements(table, command.set, command.set_span, found, command.delete)
+        return change.ChangeElements(
+            table, command.set, command.set_span, found, command.delete, command.destroy
+        )
+
+    def _get(self, query: GetElements) -> Change:
+        table = query.table
+        declared = self._sets.get((table.family, table.name), {}).get(query.set)
+        if declared is None:
+            raise fail("No such file or directory", query.set_span)
+        return change.Get(query, _set_elements(declared, query.elements, delete=True))
 
 
 def _attachment(family: Family, syntax: HookSyntax) -> Attachment:

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from flowtable.ruleset.query import Query
+
 if TYPE_CHECKING:
     from flowtable.ruleset.family import Family
     from flowtable.ruleset.hook import Hook
     from flowtable.ruleset.model import ChainType
+    from flowtable.ruleset.place import Place
     from flowtable.ruleset.priority import PrioritySyntax
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.statement import Statement
@@ -180,12 +183,46 @@ class AddChain:
 
 @dataclass(slots=True, frozen=True)
 class AddRule:
-    """``add rule``."""
+    """``add rule`` or ``insert rule``.
+
+    Attributes:
+        table: the table.
+        chain: the chain.
+        chain_span: where its name stands.
+        rule: the rule.
+        place: the rule behind which, or for ``insert`` in front of which, it goes; None for the end,
+            or the start.
+        insert: ``insert`` is written.
+    """
 
     table: TableName
     chain: str
     chain_span: Span
     rule: RuleSyntax
+    place: Place | None = None
+    insert: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class ReplaceRule:
+    """``replace rule``."""
+
+    table: TableName
+    chain: str
+    chain_span: Span
+    place: Place
+    rule: RuleSyntax
+
+
+@dataclass(slots=True, frozen=True)
+class DeleteRule:
+    """``delete rule`` or ``destroy rule``."""
+
+    table: TableName
+    chain: str
+    chain_span: Span
+    place: Place
+    destroy: bool
 
 
 @dataclass(slots=True, frozen=True)
@@ -215,14 +252,48 @@ class AddElements:
     set_span: Span
     elements: SetTerm
     delete: bool
+    destroy: bool = False
 
 
 @dataclass(slots=True, frozen=True)
 class Delete:
-    """``delete`` of a table or of something in it."""
+    """``delete`` or ``destroy`` of a table or of something in it.
+
+    Attributes:
+        kind: what is deleted.
+        table: the table.
+        name: its name, empty where its handle is given.
+        span: where name or handle stands.
+        handle: its handle, None where its name is given.
+        destroy: it need not be there.
+    """
 
     kind: Kind
     table: TableName
+    name: str
+    span: Span
+    handle: int | None = None
+    destroy: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class DeleteDevices:
+    """``delete flowtable`` with a block: devices are taken out of it."""
+
+    table: TableName
+    flowtable: str
+    span: Span
+    devices: tuple[str, ...]
+    destroy: bool
+
+
+@dataclass(slots=True, frozen=True)
+class Rename:
+    """``rename chain``."""
+
+    table: TableName
+    chain: str
+    chain_span: Span
     name: str
     span: Span
 
@@ -243,4 +314,37 @@ class Flush:
     span: Span
 
 
-Command = AddTable | AddChain | AddRule | AddSet | AddFlowtable | AddElements | Delete | FlushRuleset | Flush
+@dataclass(slots=True, frozen=True)
+class FlushSet:
+    """``flush set``, ``flush map`` or ``flush meter``.
+
+    Attributes:
+        table: the table.
+        set: its name.
+        span: where the name stands.
+        word: ``set``, ``map`` or ``meter``.
+    """
+
+    table: TableName
+    set: str
+    span: Span
+    word: str
+
+
+Command = (
+    AddTable
+    | AddChain
+    | AddRule
+    | AddSet
+    | AddFlowtable
+    | AddElements
+    | ReplaceRule
+    | DeleteRule
+    | Delete
+    | DeleteDevices
+    | FlushRuleset
+    | Flush
+    | FlushSet
+    | Rename
+    | Query
+)

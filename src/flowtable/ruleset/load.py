@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from flowtable.ruleset.blocks import parse_file
 from flowtable.ruleset.check import Checker
@@ -11,10 +11,12 @@ from flowtable.ruleset.grammar import SELECTORS
 from flowtable.ruleset.include import nothing
 from flowtable.ruleset.model import Ruleset
 from flowtable.ruleset.parser import Parser
+from flowtable.ruleset.printer import print_ruleset
 from flowtable.ruleset.source import RulesetError, Source
 from flowtable.ruleset.transaction import Transaction
 
 if TYPE_CHECKING:
+    from flowtable.ruleset.answer import Show
     from flowtable.ruleset.change import Change
     from flowtable.ruleset.include import Reader
 
@@ -49,6 +51,41 @@ def apply(ruleset: Ruleset, text: str, name: str, *, read_include: Reader = noth
     Raises:
         RulesetError: everything that is wrong with the file.
     """
+    return execute(ruleset, text, name, read_include=read_include).ruleset
+
+
+class Outcome(NamedTuple):
+    """What the commands of a file come to.
+
+    Attributes:
+        ruleset: the ruleset with the changes.
+        output: what ``list`` and the like print.
+    """
+
+    ruleset: Ruleset
+    output: str
+
+
+def execute(
+    ruleset: Ruleset,
+    text: str,
+    name: str,
+    *,
+    read_include: Reader = nothing,
+    show: Show = print_ruleset,
+) -> Outcome:
+    """Make the changes that a file asks for, all or none, and answer what it asks.
+
+    Args:
+        ruleset: what is loaded; it stays as it is.
+        text: the file.
+        name: what errors call it.
+        read_include: finds included files; without it there are none.
+        show: prints what is listed.
+
+    Raises:
+        RulesetError: everything that is wrong with the file.
+    """
     parser = Parser(Source(name, text), read_include, SELECTORS)
     commands = parse_file(parser)
     checker = Checker(ruleset)
@@ -58,6 +95,6 @@ def apply(ruleset: Ruleset, text: str, name: str, *, read_include: Reader = noth
     errors = (parser.errors + checker.errors)[:MAX_ERRORS]
     if errors:
         raise RulesetError(errors)
-    transaction = Transaction(ruleset)
+    transaction = Transaction(ruleset, show)
     transaction.apply(changes)
-    return transaction.ruleset
+    return Outcome(transaction.ruleset, "".join(transaction.output))

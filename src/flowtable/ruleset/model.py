@@ -146,9 +146,20 @@ class Table:
 
 @dataclass(slots=True, eq=False)
 class Ruleset:
-    """All tables, by family and name."""
+    """All tables.
+
+    Attributes:
+        tables: by family and name.
+        last_handle: the last number given to a table.
+    """
 
     tables: dict[tuple[Family, str], Table] = field(default_factory=dict)
+    last_handle: int = 0
+
+    def new_handle(self) -> int:
+        """The next number for a table."""
+        self.last_handle += 1
+        return self.last_handle
 
     def flowtables(self) -> Iterator[Flowtable]:
         """Every flowtable declared, in the order of tables and declarations."""

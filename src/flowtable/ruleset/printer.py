@@ -51,7 +51,7 @@ class _Printer:
         self._terse = terse
 
     def _handle(self, number: int) -> str:
-        return f" # handle {number}" if self._handles else ""
+        return f" # handle {number}" if self._handles and number else ""
 
     def table(self, table: Table) -> str:
         head = f"table {table.family.value} {table.name} {{{self._handle(table.handle)}\n"

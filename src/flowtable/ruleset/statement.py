@@ -71,6 +71,11 @@ class Statement:
         """The headers that it reads."""
         return ()
 
+    @property
+    def anonymous_sets(self) -> int:
+        """How many sets without a name it has: to the kernel each is an object with a handle."""
+        return 0
+
     def lookups(self) -> tuple[str, ...]:
         """The named sets and maps that it refers to."""
         return ()

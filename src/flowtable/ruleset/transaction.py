@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from flowtable.ruleset.answer import answer, find_set
 from flowtable.ruleset.change import (
     AddChain,
     AddFlowtable,
@@ -17,14 +18,26 @@ from flowtable.ruleset.change import (
     AddTable,
     Change,
     ChangeElements,
+    Get,
+    ReplaceRule,
+)
+from flowtable.ruleset.command import (
     Delete,
+    DeleteDevices,
+    DeleteRule,
     Flush,
     FlushRuleset,
+    FlushSet,
+    Kind,
+    Rename,
 )
-from flowtable.ruleset.command import Kind
 from flowtable.ruleset.family import Family
 from flowtable.ruleset.hook import Hook, Priority
 from flowtable.ruleset.model import Chain, ChainType, Flowtable, Ruleset, Table
+from flowtable.ruleset.printer import print_ruleset
+from flowtable.ruleset.query import Describe, Listing
+from flowtable.ruleset.refused import E2BIG, EBUSY, EEXIST, ENFILE, ENOENT, EOPNOTSUPP, refused, similar
+from flowtable.ruleset.rename import rename_chain
 from flowtable.ruleset.source import Diagnostic, RulesetError
 from flowtable.ruleset.statements.flow import FlowAdd
 from flowtable.ruleset.statements.verdict import VerdictStatement
@@ -35,17 +48,14 @@ from flowtable.ruleset.values import Element, Interval, ascending, bounds, check
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from flowtable.ruleset.answer import Show
     from flowtable.ruleset.command import TableName
     from flowtable.ruleset.model import Attachment, Rule
+    from flowtable.ruleset.place import Place
     from flowtable.ruleset.sets import Set
     from flowtable.ruleset.source import Span
+    from flowtable.ruleset.statement import Statement
 
-EBUSY: Final = "Device or resource busy"
-EEXIST: Final = "File exists"
-ENFILE: Final = "Too many open files in system"
-ENOENT: Final = "No such file or directory"
-EOPNOTSUPP: Final = "Operation not supported"
-E2BIG: Final = "Argument list too long"
 
 MAX_DEVICES: Final = 256
 """Ref: include/net/netfilter/nf_tables.h:NFT_NETDEVICE_MAX."""
@@ -53,22 +63,20 @@ MAX_DEVICES: Final = 256
 _NAT_HOOKS: Final = (Hook.PREROUTING, Hook.INPUT, Hook.OUTPUT, Hook.POSTROUTING)
 
 
-def refused(error: str, span: Span, hint: str | None = None) -> RulesetError:
-    """The error that nft prints if the kernel refuses something, to be raised."""
-    return RulesetError([Diagnostic(f"Could not process rule: {error}", span, hint=hint)])
-
-
 class Transaction:
     """Changes being made to a copy of a ruleset.
 
     Attributes:
         ruleset: the ruleset with the changes so far.
+        output: what ``list`` and its like print.
     """
 
-    __slots__ = ("_added", "_copied", "_failed", "_handles", "ruleset")
+    __slots__ = ("_added", "_copied", "_failed", "_show", "output", "ruleset")
 
-    def __init__(self, ruleset: Ruleset) -> None:
-        self.ruleset = Ruleset(dict(ruleset.tables))
+    def __init__(self, ruleset: Ruleset, show: Show = print_ruleset) -> None:
+        self._show = show
+        self.ruleset = Ruleset(dict(ruleset.tables), ruleset.last_handle)
+        self.output: list[str] = []
         self._copied: set[tuple[Family, str]] = set()
         self._added: dict[tuple[Family, str], list[Rule]] = {}
         self._failed: set[tuple[Family, str, str]] = set()
@@ -102,9 +110,13 @@ class Transaction:
                 self._add_table(change)
             case AddChain():
                 self._add_chain(change)
-            case AddRule(table, chain, span, rule):
-                if (table.family, table.name, chain) not in self._failed:
-                    self._add_rule(self._table(table), chain, span, rule)
+            case AddRule():
+                if (change.table.family, change.table.name, change.chain) not in self._failed:
+                    self._add_rule(change)
+            case ReplaceRule():
+                self._replace_rule(change)
+            case DeleteRule():
+                self._delete_rule(change)
             case AddSet():
                 self._add_set(change)
             case AddFlowtable():
@@ -119,6 +131,14 @@ class Transaction:
                 for key in list(self.ruleset.tables):
                     if family in (None, key[0]):
                         self._forget(key)
+            case DeleteDevices():
+                self._delete_devices(change)
+            case FlushSet(name, declared, span, word):
+                find_set(self._table(name), declared, span, word).elements = []
+            case Rename():
+                rename_chain(self._table(change.table), change)
+            case Listing() | Get() | Describe():
+                self.output.append(answer(self.ruleset, change, self._show))
 
     def _table(self, name: TableName) -> Table:
         """The table, as a copy that can be changed."""
@@ -152,14 +172,13 @@ class Transaction:
             table = self._table(name)
             table.dormant = table.dormant or change.dormant
             return
-        handle = max((table.handle for table in self.ruleset.tables.values()), default=0) + 1
         self.ruleset.tables[key] = Table(
             name.family,
             name.name,
             name.span,
             dormant=change.dormant,
             comment=change.comment,
-            handle=handle,
+            handle=self.ruleset.new_handle(),
         )
         self._copied.add(key)
 
@@ -180,26 +199,35 @@ class Transaction:
             raise refused(EOPNOTSUPP, change.policy_span, "only a base chain has a policy")
         table.chains[chain.name] = replace(chain, handle=table.new_handle(), rules=[])
 
-    def _add_rule(self, table: Table, name: str, span: Span, rule: Rule) -> None:
-        chain = table.chains.get(name)
-        if chain is None:
-            raise refused(ENOENT, span)
+    def _add_rule(self, change: AddRule) -> None:
+        table = self._table(change.table)
+        chain = _chain(table, change.chain, change.span)
+        at = 0 if change.insert else len(chain.rules)
+        if change.place is not None:
+            at = _find_rule(chain, change.place) + (0 if change.insert else 1)
+        self._put_rule(table, chain, at, change.rule)
+
+    def _replace_rule(self, change: ReplaceRule) -> None:
+        table = self._table(change.table)
+        chain = _chain(table, change.chain, change.span)
+        at = _find_rule(chain, change.place)
+        self._drop_rules(table, chain, at)
+        self._put_rule(table, chain, at, change.rule)
+
+    def _delete_rule(self, change: DeleteRule) -> None:
+        table = self._table(change.table)
+        chain = _chain(table, change.chain, change.chain_span)
+        if change.destroy and change.place.find(chain) is None:
+            return
+        self._drop_rules(table, chain, _find_rule(chain, change.place))
+
+    def _put_rule(self, table: Table, chain: Chain, at: int, rule: Rule) -> None:
         for statement in rule.statements:
-            if isinstance(statement, VerdictStatement):
-                _check_target(table, statement)
-            elif isinstance(statement, VerdictMap):
-                for element in statement.elements:
-                    assert isinstance(element.data, VerdictStatement)
-                    _check_target(table, element.data)
-            elif isinstance(statement, FlowAdd) and statement.name not in table.flowtables:
-                others = ", ".join(table.flowtables) or "none"
-                raise refused(
-                    ENOENT,
-                    statement.span,
-                    f"no flowtable '{statement.name}' in this table; it has: {others}",
-                )
-        chain.rules.append(replace(rule, handle=table.new_handle()))
-        self._added.setdefault((table.family, table.name), []).append(chain.rules[-1])
+            _check_references(table, statement)
+        table.last_handle += sum(statement.anonymous_sets for statement in rule.statements)
+        added = replace(rule, handle=table.new_handle())
+        chain.rules.insert(at, added)
+        self._added.setdefault((table.family, table.name), []).append(added)
 
     def _add_set(self, change: AddSet) -> None:
         table = self._table(change.table)
@@ -218,7 +246,7 @@ class Transaction:
         if declared is None:
             raise refused(ENOENT, change.span)
         if change.delete:
-            _take_elements(declared, change.elements)
+            _take_elements(declared, change.elements, destroy=change.destroy)
         else:
             _put_elements(table, declared, change.elements)
 
@@ -247,26 +275,58 @@ class Transaction:
             if change.hooked:
                 known.counter = flowtable.counter
 
+    def _delete_devices(self, change: DeleteDevices) -> None:
+        table = self._table(change.table)
+        flowtable = table.flowtables.get(change.flowtable)
+        missing = set(change.devices).difference(() if flowtable is None else flowtable.devices)
+        if flowtable is None or (missing and not change.destroy):
+            if change.destroy:
+                return
+            hint = f"it is not on {', '.join(sorted(missing))}" if flowtable is not None else None
+            raise refused(ENOENT, change.span, hint)
+        flowtable.devices = tuple(name for name in flowtable.devices if name not in change.devices)
+
     def _delete(self, change: Delete) -> None:
+        if change.kind is Kind.TABLE:
+            key = self._table_key(change)
+            if key is not None:
+                self._forget(key)
+            return
+        if change.destroy and (change.table.family, change.table.name) not in self.ruleset.tables:
+            return
         table = self._table(change.table)
         match change.kind:
-            case Kind.TABLE:
-                self._forget((table.family, table.name))
-                return
             case Kind.CHAIN:
                 where: dict[str, Chain] | dict[str, Flowtable] | dict[str, Set] = table.chains
             case Kind.FLOWTABLE:
                 where = table.flowtables
             case Kind.SET | Kind.MAP:
                 where = table.sets
-        if change.name not in where:
-            raise refused(ENOENT, change.span)
-        user = _user(table, change)
+        name = change.name
+        if change.handle is not None:
+            name = next((each.name for each in where.values() if each.handle == change.handle), "")
+        if name not in where:
+            if change.destroy:
+                return
+            raise refused(ENOENT, change.span, similar(name, where))
+        user = _user(table, change.kind, name)
         if user is not None:
             raise refused(EBUSY, change.span, f"used by {user}")
         if change.kind is Kind.CHAIN:
-            self._drop_rules(table, table.chains[change.name])
-        del where[change.name]
+            self._drop_rules(table, table.chains[name])
+        del where[name]
+
+    def _table_key(self, change: Delete) -> tuple[Family, str] | None:
+        """Which table is to be deleted, None if it is gone already and need not be there."""
+        for family, name in self.ruleset.tables:
+            table = self.ruleset.tables[family, name]
+            meant = name == change.name if change.handle is None else table.handle == change.handle
+            if family is change.table.family and meant:
+                return family, name
+        if change.destroy:
+            return None
+        names = [name for family, name in self.ruleset.tables if family is change.table.family]
+        raise refused(ENOENT, change.span, similar(change.name, names))
 
     def _flush(self, table: Table, chain: str | None, span: Span) -> None:
         if chain is None:
@@ -277,12 +337,45 @@ class Transaction:
         else:
             raise refused(ENOENT, span)
 
-    def _drop_rules(self, table: Table, chain: Chain) -> None:
+    def _drop_rules(self, table: Table, chain: Chain, at: int | None = None) -> None:
+        """Take one rule out of a chain, or all."""
+        gone = chain.rules if at is None else [chain.rules[at]]
         key = table.family, table.name
         if key in self._added:
-            gone = {id(rule) for rule in chain.rules}
-            self._added[key] = [rule for rule in self._added[key] if id(rule) not in gone]
-        chain.rules.clear()
+            idents = {id(rule) for rule in gone}
+            self._added[key] = [rule for rule in self._added[key] if id(rule) not in idents]
+        if at is None:
+            chain.rules.clear()
+        else:
+            del chain.rules[at]
+
+
+def _chain(table: Table, name: str, span: Span) -> Chain:
+    chain = table.chains.get(name)
+    if chain is None:
+        raise refused(ENOENT, span, similar(name, table.chains))
+    return chain
+
+
+def _find_rule(chain: Chain, place: Place) -> int:
+    at = place.find(chain)
+    if at is None:
+        raise refused(ENOENT, place.span, f"chain '{chain.name}' has no such rule")
+    return at
+
+
+def _check_references(table: Table, statement: Statement) -> None:
+    """Chains and flowtables that a statement names have to be there."""
+    if isinstance(statement, VerdictStatement):
+        _check_target(table, statement)
+    elif isinstance(statement, VerdictMap):
+        for element in statement.elements:
+            assert isinstance(element.data, VerdictStatement)
+            _check_target(table, element.data)
+    elif isinstance(statement, FlowAdd) and statement.name not in table.flowtables:
+        others = ", ".join(table.flowtables) or "none"
+        hint = f"no flowtable '{statement.name}' in this table; it has: {others}"
+        raise refused(ENOENT, statement.span, hint)
 
 
 def _update_chain(known: Chain, change: AddChain) -> None:
@@ -359,10 +452,10 @@ def _put_elements(table: Table, declared: Set, elements: list[Element]) -> None:
     declared.elements = combined
 
 
-def _take_elements(declared: Set, elements: list[Element]) -> None:
+def _take_elements(declared: Set, elements: list[Element], *, destroy: bool) -> None:
     known = {_extent(element): element for element in declared.elements}
     for element in elements:
-        if known.pop(_extent(element), None) is None:
+        if known.pop(_extent(element), None) is None and not destroy:
             raise refused(ENOENT, element.span)
     declared.elements = list(known.values())
 
@@ -389,17 +482,17 @@ def _add_devices(table: Table, known: Flowtable | None, flowtable: Flowtable) ->
     return tuple(sorted(devices))
 
 
-def _user(table: Table, change: Delete) -> str | None:
+def _user(table: Table, kind: Kind, name: str) -> str | None:
     """What still refers to something that is to be deleted."""
     for chain in table.chains.values():
-        if change.kind is Kind.CHAIN and chain.name == change.name:
+        if kind is Kind.CHAIN and chain.name == name:
             continue
         for rule in chain.rules:
-            if change.name in _uses(rule, change.kind):
+            if name in _uses(rule, kind):
                 return f"a rule of chain '{chain.name}'"
-    if change.kind is Kind.CHAIN:
+    if kind is Kind.CHAIN:
         for declared in table.sets.values():
-            if change.name in element_jumps(declared.elements):
+            if name in element_jumps(declared.elements):
                 return f"an element of map '{declared.name}'"
     return None
 

@@ -84,6 +84,11 @@ def assigned_lookups(assigned: Assigned) -> tuple[str, ...]:
     return assigned.lookups if isinstance(assigned, Mapping) else ()
 
 
+def anonymous_maps(assigned: object) -> int:
+    """How many maps without a name it is: one or none."""
+    return int(isinstance(assigned, Mapping) and not assigned.name)
+
+
 def compile_assigned(assigned: Assigned, compiler: Compiler) -> Load:
     """A function from a packet to the value."""
     if isinstance(assigned, Exact):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from flowtable.ruleset.code import BREAK, GO_ON, Do
 from flowtable.ruleset.expressions.assigned import (
+    anonymous_maps,
     assigned_headers,
     assigned_json,
     assigned_lookups,
@@ -55,6 +56,11 @@ class Assign(Statement):
     def headers(self) -> tuple[Identity, ...]:
         """The header that the value reads."""
         return assigned_headers(self.assigned)
+
+    @property
+    def anonymous_sets(self) -> int:
+        """The map of the value."""
+        return anonymous_maps(self.assigned)
 
     def lookups(self) -> tuple[str, ...]:
         """The declared map that the value refers to."""

@@ -95,6 +95,11 @@ class Match(Statement):
             if isinstance(covered, Exact) and (identity := self.left.identity(covered.value)) is not None
         ]
 
+    @property
+    def anonymous_sets(self) -> int:
+        """The set on the right side."""
+        return int(isinstance(self.right, AnonymousSet))
+
     def lookups(self) -> tuple[str, ...]:
         """The set on the right side, if it is a named one."""
         return (self.right.name,) if isinstance(self.right, NamedSet) else ()

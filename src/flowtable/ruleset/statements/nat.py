@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.ruleset.code import BREAK, GO_ON, OF_VERDICT, Do
+from flowtable.ruleset.expressions.assigned import anonymous_maps
 from flowtable.ruleset.expressions.mapping import Mapping, check_mapping, format_data
 from flowtable.ruleset.family import Family
 from flowtable.ruleset.hook import Hook
@@ -156,6 +157,11 @@ class Nat(Statement):
             if isinstance(part, Mapping)
             for header in part.headers
         )
+
+    @property
+    def anonymous_sets(self) -> int:
+        """Its maps."""
+        return anonymous_maps(self.to_address) + anonymous_maps(self.to_port)
 
     def lookups(self) -> tuple[str, ...]:
         """The declared maps that it refers to."""

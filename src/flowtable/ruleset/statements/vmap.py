@@ -60,6 +60,11 @@ class VerdictMap(Statement):
         """Targets of its verdicts; those of a declared map are the map's."""
         return element_jumps(self.elements)
 
+    @property
+    def anonymous_sets(self) -> int:
+        """The map, unless it is a declared one."""
+        return int(not self.name)
+
     def lookups(self) -> tuple[str, ...]:
         """The name of the map, if it is a declared one."""
         return (self.name,) if self.name else ()

@@ -1,0 +1,165 @@
+"""What ``list``, ``reset``, ``get`` and ``describe`` print.
+
+A listing is that of the ruleset with everything else left out. Other than with nft 1.0.6, it shows
+what the commands in front of it in the same file have made.
+
+Ref: nftables src/rule.c:do_command_list, src/expression.c:expr_describe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar, assert_never
+
+from flowtable.ruleset.change import Get
+from flowtable.ruleset.command import Kind
+from flowtable.ruleset.model import Ruleset
+from flowtable.ruleset.query import Describe, Listing, Scope
+from flowtable.ruleset.refused import ENOENT, refused, similar
+from flowtable.ruleset.selector import Selector
+from flowtable.ruleset.source import Diagnostic, RulesetError
+from flowtable.ruleset.types.flags import Flags
+from flowtable.ruleset.types.symbol import Symbolic
+from flowtable.ruleset.values import Interval, bounds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from flowtable.ruleset.model import Table
+    from flowtable.ruleset.sets import Set
+    from flowtable.ruleset.source import Span
+    from flowtable.ruleset.types.base import DataType
+    from flowtable.ruleset.values import Element
+
+    Show = Callable[[Ruleset], str]
+    """Prints a ruleset."""
+
+
+T = TypeVar("T")
+
+
+def answer(ruleset: Ruleset, query: Listing | Get | Describe, show: Show) -> str:
+    """What a query prints.
+
+    Raises:
+        RulesetError: it asks for something that is not there.
+    """
+    match query:
+        case Listing():
+            return _list(ruleset, query, show)
+        case Get():
+            return _get(ruleset, query, show)
+        case Describe(subject):
+            return describe(subject)
+        case _:
+            assert_never(query)
+
+
+def find_set(table: Table, name: str, span: Span, word: str) -> Set:
+    """The set or map of a table.
+
+    Args:
+        table: the table.
+        name: its name.
+        span: where the name stands.
+        word: ``set`` or ``map``: what it has to be; others are never found.
+    """
+    declared = table.sets.get(name)
+    if declared is None or word != ("map" if declared.is_map else "set"):
+        names = [each.name for each in table.sets.values() if each.is_map is (word == "map")]
+        raise _missing(name, span, names)
+    return declared
+
+
+def _missing(name: str, span: Span, names: Iterable[str]) -> RulesetError:
+    return RulesetError([Diagnostic(ENOENT, span, hint=similar(name, names))])
+
+
+def _list(ruleset: Ruleset, query: Listing, show: Show) -> str:
+    if query.kind is Kind.TABLE and query.scope is Scope.EVERY:
+        tables = _tables(ruleset, query)
+        return "".join(f"table {table.family.value} {table.name}\n" for table in tables)
+    whole = query.kind in (None, Kind.TABLE)
+    parts = _tables(ruleset, query)
+    if not whole:
+        parts = [_part(table, query) for table in parts]
+    text = show(Ruleset({(part.family, part.name): part for part in parts}))
+    return text if whole else text.replace("\n\n", "\n")
+
+
+def _tables(ruleset: Ruleset, query: Listing) -> list[Table]:
+    if query.table is not None:
+        table = ruleset.tables.get((query.table.family, query.table.name))
+        if table is None:
+            names = [name for family, name in ruleset.tables if family is query.table.family]
+            raise _missing(query.table.name, query.table.span, names)
+        return [table]
+    return [table for table in ruleset.tables.values() if query.family in (None, table.family)]
+
+
+def _part(table: Table, query: Listing) -> Table:
+    """A table with nothing but what is asked for; without a handle, which such listings do not show."""
+    part = replace(table, chains={}, sets={}, flowtables={}, dormant=False, comment=None, handle=0)
+    every = query.scope is Scope.EVERY
+    match query.kind:
+        case Kind.CHAIN if every:
+            part.chains = {name: replace(chain, rules=[]) for name, chain in table.chains.items()}
+        case Kind.CHAIN:
+            part.chains = _named(table.chains, query)
+        case Kind.FLOWTABLE:
+            part.flowtables = table.flowtables if every else _named(table.flowtables, query)
+        case Kind.SET | Kind.MAP:
+            is_map = query.kind is Kind.MAP
+            of_kind = {name: each for name, each in table.sets.items() if each.is_map is is_map}
+            part.sets = of_kind if every else _named(of_kind, query)
+        case Kind.TABLE | None:
+            pass
+    return part
+
+
+def _named(things: dict[str, T], query: Listing) -> dict[str, T]:
+    if query.name not in things:
+        raise _missing(query.name, query.span, things)
+    return {query.name: things[query.name]}
+
+
+def _get(ruleset: Ruleset, query: Get, show: Show) -> str:
+    asked = query.query
+    table = ruleset.tables[asked.table.family, asked.table.name]
+    declared = table.sets[asked.set]
+    found = []
+    for element in query.elements:
+        match = next((each for each in declared.elements if _covers(each, element)), None)
+        if match is None:
+            raise refused(ENOENT, asked.span)
+        found.append(match)
+    part = replace(table, chains={}, flowtables={}, dormant=False, comment=None, handle=0)
+    part.sets = {asked.set: replace(declared, elements=found)}
+    return show(Ruleset({(table.family, table.name): part}))
+
+
+def _covers(element: Element, other: Element) -> bool:
+    if element.key is None or other.key is None:
+        return element.key is other.key
+    if isinstance(element.key, Interval) or isinstance(other.key, Interval):
+        (low, high), (first, last) = bounds(element.key), bounds(other.key)
+        return low <= first and last <= high
+    return element.key == other.key
+
+
+def describe(subject: Selector | DataType) -> str:
+    """What a selector reads, or what a type of values is."""
+    if isinstance(subject, Selector):
+        kind = type(subject).__name__.lower()
+        return f"{kind} expression, {_describe_type(subject.datatype)}"
+    return _describe_type(subject)
+
+
+def _describe_type(datatype: DataType) -> str:
+    base = "bitmask, integer" if datatype.bitmask else "integer"
+    lines = [f"datatype {datatype.name} ({datatype.description}) (basetype {base}), {datatype.bits} bits"]
+    if isinstance(datatype, Flags | Symbolic):
+        digits = (datatype.bits + 7) // 8 * 2
+        lines += ["", "pre-defined symbolic constants (in hexadecimal):"]
+        lines += [f"\t{name:<30}\t0x{value:0{digits}x}" for name, value in datatype.names.items()]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,275 @@
+"""Commands on a ruleset that is loaded: places of rules, handles, listings."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from flowtable.ruleset import Ruleset, RulesetError, apply, execute, parse, print_ruleset
+
+BASE = """\
+table inet t {
+	set s {
+		type ipv4_addr
+		elements = { 192.0.2.1, 192.0.2.2 }
+	}
+
+	set ports {
+		type inet_service
+		flags interval
+		elements = { 1-5, 80 }
+	}
+
+	map m {
+		type inet_service : verdict
+		elements = { 22 : jump x }
+	}
+
+	flowtable f {
+		hook ingress priority filter
+		devices = { eth0, eth1 }
+	}
+
+	chain x {
+		accept
+	}
+
+	chain c {
+		type filter hook forward priority filter; policy drop;
+		tcp dport { 22, 80 } accept
+		ip saddr @s jump x
+		tcp dport vmap { 25 : drop, 80 : goto x }
+	}
+}
+table ip u {
+	chain y {
+		drop
+	}
+}
+"""
+
+
+@pytest.fixture
+def loaded() -> Ruleset:
+    return parse(BASE, "base.nft")
+
+
+def rules(ruleset: Ruleset, command: str, chain: str = "c") -> list[str]:
+    """The rules of a chain of table inet t after a command."""
+    listing = execute(apply(ruleset, command + "\n", "x.nft"), f"list chain inet t {chain}\n", "x.nft").output
+    return [line.strip() for line in listing.splitlines()[2:-2] if not line.startswith("\t\ttype")]
+
+
+def printed(ruleset: Ruleset, command: str, *, handles: bool = False) -> str:
+    return execute(ruleset, command + "\n", "x.nft", show=partial(print_ruleset, handles=handles)).output
+
+
+def refusal(ruleset: Ruleset, command: str) -> tuple[str, str, str | None]:
+    with pytest.raises(RulesetError) as caught:
+        apply(ruleset, command + "\n", "x.nft")
+    assert print_ruleset(ruleset) == BASE, "a refused file changes nothing"
+    first = caught.value.diagnostics[0]
+    return f"{first.span.first}-{first.span.last}", first.message, first.hint
+
+
+def test_handles_are_those_of_the_kernel(loaded: Ruleset) -> None:
+    """Recorded from nft -a: chains first, then sets, flowtables, and of rules their sets first."""
+    listing = print_ruleset(loaded, handles=True)
+    numbered = [line.strip() for line in listing.splitlines() if "# handle" in line]
+    assert numbered == [
+        "table inet t { # handle 1",
+        "set s { # handle 3",
+        "set ports { # handle 4",
+        "map m { # handle 5",
+        "flowtable f { # handle 6",
+        "chain x { # handle 1",
+        "accept # handle 7",
+        "chain c { # handle 2",
+        "tcp dport { 22, 80 } accept # handle 9",
+        "ip saddr @s jump x # handle 10",
+        "tcp dport vmap { 25 : drop, 80 : goto x } # handle 12",
+        "table ip u { # handle 2",
+        "chain y { # handle 1",
+        "drop # handle 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        ("add rule inet t c log", 3),
+        ("insert rule inet t c log", 0),
+        ("add rule inet t c index 0 log", 1),
+        ("insert rule inet t c index 1 log", 1),
+        ("add rule inet t c handle 10 log", 2),
+        ("insert rule inet t c handle 10 log", 1),
+        ("add rule inet t c position 12 log", 3),
+        ("insert rule inet t c position 9 log", 0),
+    ],
+)
+def test_a_rule_goes_where_it_is_told(loaded: Ruleset, command: str, place: int) -> None:
+    assert rules(loaded, command).index("log") == place
+    assert "log" not in print_ruleset(loaded)
+
+
+def test_a_rule_is_replaced_and_deleted_by_its_handle(loaded: Ruleset) -> None:
+    assert rules(loaded, "replace rule inet t c handle 10 log") == [
+        "tcp dport { 22, 80 } accept",
+        "log",
+        "tcp dport vmap { 25 : drop, 80 : goto x }",
+    ]
+    assert len(rules(loaded, "delete rule inet t c handle 10")) == 2
+    again = apply(loaded, "replace rule inet t c handle 10 log\n", "x.nft")
+    assert "\t\tlog # handle 13\n" in print_ruleset(again, handles=True)
+
+
+@pytest.mark.parametrize(
+    ("command", "place", "message"),
+    [
+        ("add rule inet t c handle 99 drop", "26-27", "Could not process rule: No such file or directory"),
+        ("add rule inet t c index 9 drop", "19-25", "Could not process rule: No such file or directory"),
+        (
+            "insert rule inet t c position 7 drop",
+            "22-31",
+            "Could not process rule: No such file or directory",
+        ),
+        (
+            "replace rule inet t c handle 99 drop",
+            "30-31",
+            "Could not process rule: No such file or directory",
+        ),
+        ("delete rule inet t c handle 1", "29-29", "Could not process rule: No such file or directory"),
+        ("delete rule inet t d handle 9", "20-20", "Could not process rule: No such file or directory"),
+        ("delete rule inet t c", "21-21", "syntax error, unexpected newline, expecting handle"),
+        ("delete rule inet t c index 0", "22-26", "syntax error, unexpected index, expecting handle"),
+        ("delete chain inet t handle 99", "28-29", "Could not process rule: No such file or directory"),
+        ("delete table inet handle 2", "26-26", "Could not process rule: No such file or directory"),
+        ("delete chain inet t handle 1", "28-28", "Could not process rule: Device or resource busy"),
+        ("rename chain inet t nope z", "21-24", "No such file or directory"),
+        ("rename chain inet t x c", "1-23", "Could not process rule: File exists"),
+        ("flush set inet t nope", "18-21", "No such file or directory"),
+        ("flush set inet t m", "18-18", "No such file or directory"),
+        ("flush chain inet t nope", "20-23", "Could not process rule: No such file or directory"),
+        ("flush table inet nope", "18-21", "Could not process rule: No such file or directory"),
+        ("list table inet nope", "17-20", "No such file or directory"),
+        ("list chain inet t nope", "19-22", "No such file or directory"),
+        ("list set inet t m", "17-17", "No such file or directory"),
+        ("list map inet t s", "17-17", "No such file or directory"),
+        ("list flowtable inet t g", "23-23", "No such file or directory"),
+        ("list rules", "6-10", "syntax error, unexpected string"),
+        (
+            "reset rules",
+            "7-11",
+            "syntax error, unexpected string, expecting counter or counters or quotas or quota",
+        ),
+        ("create rule inet t c drop", "8-11", "syntax error, unexpected rule"),
+        ("get element inet t s { 9.9.9.9 }", "1-32", "Could not process rule: No such file or directory"),
+        ("export json", "1-11", "JSON export is no longer supported, use 'nft -j list ruleset' instead"),
+        ("import json", "1-11", "Could not process rule: Operation not supported"),
+        ("monitor", "1-7", "there is nothing to monitor"),
+    ],
+)
+def test_refusals(loaded: Ruleset, command: str, place: str, message: str) -> None:
+    """Places and messages are those of nft 1.0.6, but for ``monitor``."""
+    assert refusal(loaded, command)[:2] == (place, message)
+
+
+def test_a_name_that_is_nearly_right_is_suggested(loaded: Ruleset) -> None:
+    assert refusal(loaded, "flush set inet t port")[2] == "did you mean 'ports'?"
+    assert refusal(loaded, "delete set inet t port")[2] == "did you mean 'ports'?"
+
+
+def test_what_is_destroyed_need_not_be_there(loaded: Ruleset) -> None:
+    gone = """
+        destroy table inet nope
+        destroy chain ip nope x
+        destroy chain inet t nope
+        destroy chain inet t handle 99
+        destroy rule inet t c handle 99
+        destroy element inet t s { 9.9.9.9 }
+        destroy flowtable inet t g
+    """
+    assert print_ruleset(apply(loaded, gone, "x.nft")) == BASE
+    assert "table ip u" not in print_ruleset(apply(loaded, "destroy table ip u\n", "x.nft"))
+
+
+def test_delete_by_handle(loaded: Ruleset) -> None:
+    changed = apply(loaded, "delete set inet t handle 4\ndelete table ip handle 2\n", "x.nft")
+    assert "set ports" not in print_ruleset(changed)
+    assert "table ip" not in print_ruleset(changed)
+
+
+def test_jumps_follow_a_chain_to_its_new_name(loaded: Ruleset) -> None:
+    changed = apply(loaded, "rename chain inet t x z\n", "x.nft")
+    expected = BASE.replace("chain x", "chain z").replace("jump x", "jump z").replace("goto x", "goto z")
+    assert print_ruleset(changed) == expected
+    assert print_ruleset(loaded) == BASE
+
+
+def test_sets_are_flushed(loaded: Ruleset) -> None:
+    changed = apply(loaded, "flush set inet t s\nflush map inet t m\n", "x.nft")
+    expected = BASE.replace("\t\telements = { 192.0.2.1, 192.0.2.2 }\n", "")
+    assert print_ruleset(changed) == expected.replace("\t\telements = { 22 : jump x }\n", "")
+
+
+def test_devices_come_and_go(loaded: Ruleset) -> None:
+    changed = apply(loaded, "add flowtable inet t f { devices = { eth2 }; }\n", "x.nft")
+    assert changed.tables[next(iter(changed.tables))].flowtables["f"].devices == ("eth0", "eth1", "eth2")
+    changed = apply(changed, "delete flowtable inet t f { devices = { eth0, eth2 }; }\n", "x.nft")
+    assert changed.tables[next(iter(changed.tables))].flowtables["f"].devices == ("eth1",)
+    place, message, hint = refusal(loaded, "delete flowtable inet t f { devices = { eth7 }; }")
+    assert (place, message) == ("25-25", "Could not process rule: No such file or directory")
+    assert hint == "it is not on eth7"
+
+
+def test_listings(loaded: Ruleset) -> None:
+    """As nft 1.0.6 prints them."""
+    assert printed(loaded, "list tables") == "table inet t\ntable ip u\n"
+    assert printed(loaded, "list tables ip") == "table ip u\n"
+    assert printed(loaded, "list ruleset") == BASE
+    assert printed(loaded, "list ruleset ip") == "table ip u {\n\tchain y {\n\t\tdrop\n\t}\n}\n"
+    assert printed(loaded, "list table ip u") == printed(loaded, "list ruleset ip")
+    assert printed(loaded, "list chains") == (
+        "table inet t {\n\tchain x {\n\t}\n\tchain c {\n"
+        "\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n"
+        "table ip u {\n\tchain y {\n\t}\n}\n"
+    )
+    assert printed(loaded, "list flowtables inet") == (
+        "table inet t {\n\tflowtable f {\n\t\thook ingress priority filter\n"
+        "\t\tdevices = { eth0, eth1 }\n\t}\n}\n"
+    )
+    assert printed(loaded, "list sets ip") == "table ip u {\n}\n"
+    assert printed(loaded, "list map inet t m", handles=True) == (
+        "table inet t {\n\tmap m { # handle 5\n\t\ttype inet_service : verdict\n"
+        "\t\telements = { 22 : jump x }\n\t}\n}\n"
+    )
+
+
+def test_get_shows_the_elements_that_cover_what_is_asked_for(loaded: Ruleset) -> None:
+    assert printed(loaded, "get element inet t ports { 3 }") == (
+        "table inet t {\n\tset ports {\n\t\ttype inet_service\n\t\tflags interval\n"
+        "\t\telements = { 1-5 }\n\t}\n}\n"
+    )
+
+
+def test_a_listing_shows_what_the_commands_before_it_made(loaded: Ruleset) -> None:
+    text = "add table ip v\nlist tables ip\ndelete table ip v\nlist tables ip\n"
+    outcome = execute(loaded, text, "x.nft")
+    assert outcome.output == "table ip u\ntable ip v\ntable ip u\n"
+    assert print_ruleset(outcome.ruleset) == BASE
+
+
+def test_describe(loaded: Ruleset) -> None:
+    assert printed(loaded, "describe tcp dport") == (
+        "payload expression, datatype inet_service (internet network service) (basetype integer), 16 bits\n"
+    )
+    assert printed(loaded, "describe ipv4_addr") == (
+        "datatype ipv4_addr (IPv4 address) (basetype integer), 32 bits\n"
+    )
+    described = printed(loaded, "describe ct state").splitlines()
+    assert described[0] == (
+        "ct expression, datatype ct_state (conntrack state) (basetype bitmask, integer), 32 bits"
+    )
+    assert described[2] == "pre-defined symbolic constants (in hexadecimal):"
+    assert "\tuntracked                     \t0x00000040" in described
