@@ -137,6 +137,25 @@ class Profile:
             protocol of the connection and not of the packet.
         require_devices: refuse a flow whose devices are not all in the flowtable, where the kernel adds it,
             which may be on devices that its packets do not take.
+        require_path: refuse a flow whose way through VLANs, bridges, sessions or tunnels is not found, where
+            the kernel adds it on the routed devices, which its packets may not take.
+        sound_path: look also at what the kernel does not: whether the bridge itself is in the VLAN, whether
+            the port forwards, and whether untagged frames arrive in the VLAN that leaves untagged. A
+            neighbour has to be known only where the way depends on it, behind a bridge.
+        path_depth: how many devices on top of each other path discovery follows.
+        path_vlans: how many VLAN tags on top of each other path discovery follows.
+        max_encap: how many VLAN tags and PPPoE headers the fast path reads and writes.
+        tunnels: whether the fast path takes packets out of ipip and ip6ip6 tunnels and puts them in.
+        push_encap: whether packets leave through the device at the bottom with all headers put on, or
+            through the routed device (behind a bridge the topmost VLAN or PPPoE device), below which the
+            devices put them on. Then the tag that a bridge puts on for its PVID is missing.
+        follow_path: whether a flow follows what changes on its way (MAC addresses, ports, VLANs, sessions,
+            tunnels) and keeps the forwarding database fresh, or keeps the ports and MAC addresses that it
+            was added with behind a bridge.
+        check_station: whether a frame at a bridge port, VLAN or session has to be addressed to the box,
+            since others are bridged and not routed.
+        count_skipped: whether the devices that packets skip, above the one where they arrive or leave, count
+            them in their statistics.
         return_route: how the route of the opposite direction is found.
         idle_timeout: after how long without packets a flow ends.
         refresh_granularity: nanoseconds that have to pass before a packet moves the flow's timeout
@@ -153,6 +172,8 @@ class Profile:
         length: what tells how long a packet is.
         vlan_priority_in_key: whether the priority bits of a VLAN tag are compared, so that prioritised
             frames never match.
+        keep_vlan_priority: whether the priority bits of the tags on arrival are those of the tags on
+            departure, paired from the outside; a tag without a partner leaves with priority 0.
         inner_8021ad: whether an 802.1ad tag behind another tag is understood.
         queue_unresolved: whether a packet whose next hop is not resolved is changed and handed to the
             neighbour layer, or goes up the classic path unchanged.
@@ -167,6 +188,16 @@ class Profile:
     gre: bool
     related_adds: bool
     require_devices: bool
+    require_path: bool
+    sound_path: bool
+    path_depth: int
+    path_vlans: int
+    max_encap: int
+    tunnels: bool
+    push_encap: bool
+    follow_path: bool
+    check_station: bool
+    count_skipped: bool
     return_route: ReturnRoute
     idle_timeout: IdleTimeout
     refresh_granularity: int
@@ -178,6 +209,7 @@ class Profile:
     tcp_closing: TcpClosing
     length: Length
     vlan_priority_in_key: bool
+    keep_vlan_priority: bool
     inner_8021ad: bool
     queue_unresolved: bool
     route_change: RouteChange
@@ -192,6 +224,16 @@ DEFAULT: Final = Profile(
     gre=True,
     related_adds=False,
     require_devices=True,
+    require_path=True,
+    sound_path=True,
+    path_depth=8,
+    path_vlans=4,
+    max_encap=4,
+    tunnels=True,
+    push_encap=True,
+    follow_path=True,
+    check_station=True,
+    count_skipped=True,
     return_route=ReturnRoute.ROUTED,
     idle_timeout=IdleTimeout.SYSCTL,
     refresh_granularity=0,
@@ -203,6 +245,7 @@ DEFAULT: Final = Profile(
     tcp_closing=TcpClosing.CLASSIC,
     length=Length.HEADER,
     vlan_priority_in_key=False,
+    keep_vlan_priority=True,
     inner_8021ad=True,
     queue_unresolved=False,
     route_change=RouteChange.AT_ONCE,
@@ -218,6 +261,16 @@ LINUX_6_12: Final = Profile(
     gre=True,
     related_adds=True,
     require_devices=False,
+    require_path=False,
+    sound_path=False,
+    path_depth=5,
+    path_vlans=2,
+    max_encap=2,
+    tunnels=False,
+    push_encap=False,
+    follow_path=False,
+    check_station=False,
+    count_skipped=False,
     return_route=ReturnRoute.PINNED,
     idle_timeout=IdleTimeout.SYSCTL,
     refresh_granularity=SECOND,
@@ -229,6 +282,7 @@ LINUX_6_12: Final = Profile(
     tcp_closing=TcpClosing.CLASSIC,
     length=Length.FRAME,
     vlan_priority_in_key=True,
+    keep_vlan_priority=False,
     inner_8021ad=False,
     queue_unresolved=True,
     route_change=RouteChange.NEXT_PACKET,

@@ -490,7 +490,8 @@ def test_tags_are_part_of_the_key_and_taken_off() -> None:
     world, connection = tagged(10, 20)
     assert world.pass_frame(connection) is Miss.NO_ENTRY
     assert world.pass_frame(connection, edit=push(20, 10)) is Miss.NO_ENTRY
-    assert world.pass_frame(connection, edit=push(1, 10, 20)) is Miss.ENCAPSULATION
+    assert world.pass_frame(connection, edit=push(1, 10, 20)) is Miss.NO_ENTRY
+    assert world.pass_frame(connection, edit=push(1, 2, 3, 10, 20)) is Miss.ENCAPSULATION
     _, out = world.pass_frame(connection, edit=push(10, 20), size=50)
     plain = World()
     other = plain.connect(snat=PUBLIC)

@@ -27,11 +27,12 @@ from flowtable.profile import DEFAULT, Profile
 from flowtable.ruleset import model
 from flowtable.ruleset.family import Family
 from flowtable.ruleset.source import Source, Span
-from flowtable.topology.device import Address, Device
+from flowtable.topology.device import Address
 from flowtable.topology.neighbour import NeighbourState
 from flowtable.topology.route import Route
 from flowtable.topology.sysctl import Sysctls
 from flowtable.topology.topology import Topology
+from tests.flows.stacks import Builder, Stack, nic
 
 NOWHERE = Span(Source("test", ""), 1, 1, 1)
 
@@ -68,14 +69,21 @@ class World:
         profile: Profile = DEFAULT,
         *,
         family: Family = Family.INET,
-        devices: tuple[str, ...] = ("lan", "wan"),
+        devices: tuple[str, ...] | None = None,
         counter: bool = False,
+        lan: Callable[[Builder], Stack] = nic,
+        wan: Callable[[Builder], Stack] = nic,
         **sysctls: Any,
     ) -> None:
+        """Put the box together; without ``devices`` the flowtable is where the frames arrive."""
         self.profile = profile
         self.topology = topology = Topology(Sysctls(**sysctls))
-        self.lan = topology.add_device(Device("lan", 2, mac=LAN_MAC))
-        self.wan = topology.add_device(Device("wan", 3, mac=WAN_MAC))
+        self.lan_builder = Builder(topology, "lan", LAN_MAC, CLIENT_MAC)
+        self.wan_builder = Builder(topology, "wan", WAN_MAC, GATEWAY_MAC)
+        self.lan_stack, self.wan_stack = lan(self.lan_builder), wan(self.wan_builder)
+        self.lan, self.wan = self.lan_stack.routed, self.wan_stack.routed
+        if devices is None:
+            devices = (self.lan_stack.port.name, self.wan_stack.port.name)
         for device, address in (
             (self.lan, "10.0.1.1/24"),
             (self.lan, "2001:db8:1::1/64"),
@@ -85,7 +93,7 @@ class World:
             topology.add_address(device, Address.parse(address))
         for fib, gateway in ((topology.fib4, GATEWAY), (topology.fib6, GATEWAY6)):
             hop = packed(gateway)
-            fib.add(Route(fib.family, bytes(len(hop)), 0, gateway=hop))
+            fib.add(Route(fib.family, bytes(len(hop)), 0, gateway=hop, device=self.wan))
         for device, address, mac in (
             (self.lan, CLIENT, CLIENT_MAC),
             (self.lan, CLIENT6, CLIENT_MAC),

@@ -198,11 +198,19 @@ def test_a_route_back_that_ends_packets() -> None:
     assert world.add(connection) is Refusal.NO_ROUTE
 
 
-@pytest.mark.parametrize("devices", [("lan",), ("wan",), ("other",), ()])
-def test_devices_that_are_not_listed(devices: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("devices", "refusal"),
+    [
+        (("lan",), Refusal.OUTPUT_DEVICE),
+        (("wan",), Refusal.INPUT_DEVICE),
+        (("other",), Refusal.INPUT_DEVICE),
+        ((), Refusal.INPUT_DEVICE),
+    ],
+)
+def test_devices_that_are_not_listed(devices: tuple[str, ...], refusal: Refusal) -> None:
     world = World(devices=devices)
     connection = world.connect()
-    assert world.add(connection) is Refusal.DEVICE
+    assert world.add(connection) is refusal
     assert not connection.offloaded
     world = World(LINUX_6_12, devices=devices)
     assert world.add(world.connect()) is None
@@ -227,7 +235,7 @@ ORDER: list[tuple[Refusal, Callable[[World, Packet, Connection], None]]] = [
     (Refusal.NAT_CLASH, lambda w, p, c: setattr(c, "status", c.status | Status.NAT_CLASH)),
     (Refusal.UNCONFIRMED, lambda w, p, c: setattr(c, "status", c.status & ~Status.CONFIRMED)),
     (Refusal.OFFLOADED, lambda w, p, c: setattr(c, "status", c.status | Status.OFFLOAD)),
-    (Refusal.DEVICE, lambda w, p, c: setattr(w.flowtable.declaration, "devices", ())),
+    (Refusal.INPUT_DEVICE, lambda w, p, c: setattr(w.flowtable.declaration, "devices", ())),
     (Refusal.DYING, lambda w, p, c: setattr(c, "status", c.status | Status.DYING)),
 ]
 

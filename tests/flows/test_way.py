@@ -135,7 +135,7 @@ def test_the_default_follows_the_route_back_of_the_classic_path() -> None:
     world = World()
     dsl = third_device(world)
     world.topology.fib4.add(Route(IPV4, packed(CLIENT), 32, device=dsl))
-    assert world.add(world.connect()) is Refusal.DEVICE, "it may not leave through a device not listed"
+    assert world.add(world.connect()) is Refusal.OUTPUT_DEVICE, "it may not leave through a device not listed"
 
 
 def test_an_ipv6_route_back_prefers_the_input_device_but_does_not_insist() -> None:

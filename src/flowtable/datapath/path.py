@@ -17,11 +17,11 @@ from collections.abc import Callable
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from flowtable.datapath.encapsulation import Encapsulation
 from flowtable.flows.datapath import Handover
 from flowtable.flows.entry import FlowFlag
 from flowtable.flows.teardown import Teardown
 from flowtable.packet.checksum import MANGLED_ZERO, TTL_DELTA, delta
-from flowtable.packet.flowkey import network_offset
 from flowtable.packet.miss import Miss
 from flowtable.packet.packet import (
     ETHERTYPE_IPV4,
@@ -93,7 +93,7 @@ class Path(ABC):
         key: under which it is found.
         older: the path with the same key that it hides.
         on_end: told of packets that end the flow.
-        shift: bytes to cut off in front, so that the IP header comes behind 14 bytes.
+        encapsulation: what is around the packets besides a bare Ethernet header, None for nothing.
         unpack: reads the fields that matter from the IP header on.
         pack: writes a frame up to ``tail``.
         tail: where that begins which no packet of the flow has changed.
@@ -102,6 +102,7 @@ class Path(ABC):
         tcp: whether that is TCP.
         closing: what FIN and RST do.
         whole: the frame tells the length of the packet, not its IP header.
+        profile: how it behaves.
         queue: a packet without a resolved next hop goes to the neighbour layer.
         granularity: how much later than the last refresh a packet has to come to refresh.
         limit: the largest packet that may leave; below every length once the flow is gone.
@@ -121,6 +122,7 @@ class Path(ABC):
         "closing",
         "device",
         "direction",
+        "encapsulation",
         "entry",
         "granularity",
         "head",
@@ -134,9 +136,9 @@ class Path(ABC):
         "on_end",
         "pack",
         "packets",
+        "profile",
         "protocol",
         "queue",
-        "shift",
         "tail",
         "tcp",
         "unpack",
@@ -160,8 +162,7 @@ class Path(ABC):
         self.granularity = profile.refresh_granularity
         self.queue = profile.queue_unresolved
         self.whole = profile.length is Length.FRAME
-        encap = self.key.encap
-        self.shift = network_offset(encap) - _ETHERNET if encap else 0
+        self.profile = profile
         self.packets = direction.packets
         self.bytes = direction.bytes
         self.used = direction.used
@@ -185,6 +186,19 @@ class Path(ABC):
             self.head = direction.destination + direction.source + _ETHERTYPE[key.l3proto]
         else:
             self.head = b""
+        around = Encapsulation(direction, self.profile)
+        self.encapsulation: Encapsulation | None = None if around.plain else around
+
+    def encapsulated(self, around: Encapsulation, frame: bytes, now: int) -> Outcome:
+        """Forward one frame in which more than a bare Ethernet header is around the packet."""
+        bare = around.take_off(frame)
+        if isinstance(bare, Miss):
+            return bare
+        outcome = self.forward(bare, now)
+        if not around.puts_on or isinstance(outcome, Handover | Miss):
+            return outcome
+        device, sent = outcome
+        return device, around.put_on(frame, sent)
 
     @abstractmethod
     def forward(self, frame: bytes, now: int) -> Outcome:

@@ -44,6 +44,8 @@ class ReferenceDatapath:
             gre=profile.gre,
             tci_mask=VLAN_TCI_MASK if profile.vlan_priority_in_key else VLAN_VID_MASK,
             inner_8021ad=profile.inner_8021ad,
+            max_encap=profile.max_encap,
+            tunnels=profile.tunnels,
         )
         self._paths: dict[Key | Miss, Path] = {}
         self._installed: dict[FlowEntry, tuple[Path, Path]] = {}
@@ -94,6 +96,7 @@ class ReferenceDatapath:
         path = self._paths.get(key)
         if path is None:
             return key if isinstance(key, Miss) else Miss.NO_ENTRY
-        if path.shift:
-            frame = frame[path.shift :]
+        around = path.encapsulation
+        if around is not None:
+            return path.encapsulated(around, frame, now)
         return path.forward(frame, now)

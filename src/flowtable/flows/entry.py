@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from flowtable.conntrack.connection import Connection
     from flowtable.flows.flowtable import Flowtable
+    from flowtable.flows.side import Side, Transmit
     from flowtable.flows.teardown import Teardown
     from flowtable.packet.flowkey import FlowKey
     from flowtable.topology.device import Device
@@ -33,25 +33,17 @@ class FlowFlag:
     """Its connection was deleted: lookups miss, garbage collection tears it down."""
 
 
-class Transmit(Enum):
-    """How packets of a direction leave. Ref: include/net/netfilter/nf_flow_table.h:flow_offload_xmit_type."""
-
-    NEIGH = "neigh"
-    """To the neighbour that is the next hop of its route."""
-
-
 class Direction:
     """One direction of a flow: what arrives, and how it leaves.
 
     Attributes:
         key: what packets of this direction carry when they arrive.
         rewritten: what they carry when they leave, laid out as ``key.wire``.
-        transmit: how they leave.
-        device: the device they leave through.
         route: the route they take.
-        next_hop: the neighbour they are handed to, 4 or 16 bytes.
-        mtu: the largest packet that may leave, bytes from the network header on.
-        neighbour: what is known of ``next_hop``, None for nothing.
+        entrance: the side they come from.
+        exit: the side they go to.
+        mtu: the largest IP packet that may leave, bytes.
+        neighbour: what is known of the next hop, None for nothing.
         ages: whether the neighbour layer wants to see packets while ``neighbour`` is STALE, so
             that it confirms it.
         source: MAC address they leave with.
@@ -68,45 +60,51 @@ class Direction:
         "ages",
         "bytes",
         "destination",
-        "device",
+        "entrance",
+        "exit",
         "key",
         "mtu",
         "neighbour",
-        "next_hop",
         "packets",
         "rewritten",
         "route",
         "source",
         "stale",
-        "transmit",
         "used",
     )
 
     def __init__(
-        self,
-        key: FlowKey,
-        rewritten: bytes,
-        device: Device,
-        route: Route,
-        next_hop: bytes,
-        mtu: int,
-        transmit: Transmit = Transmit.NEIGH,
+        self, key: FlowKey, rewritten: bytes, route: Route, entrance: Side, exit_: Side, mtu: int
     ) -> None:
         self.key = key
         self.rewritten = rewritten
-        self.transmit = transmit
-        self.device = device
         self.route = route
-        self.next_hop = next_hop
+        self.entrance = entrance
+        self.exit = exit_
         self.mtu = mtu
         self.neighbour: Neighbour | None = None
         self.ages = False
-        self.source = device.mac
+        self.source = exit_.source
         self.destination = b""
         self.stale = False
         self.packets = 0
         self.bytes = 0
         self.used = 0
+
+    @property
+    def device(self) -> Device:
+        """The device they leave through."""
+        return self.exit.exit
+
+    @property
+    def next_hop(self) -> bytes:
+        """The neighbour they are handed to, 4 or 16 bytes."""
+        return self.exit.next_hop
+
+    @property
+    def transmit(self) -> Transmit:
+        """How they leave."""
+        return self.exit.transmit
 
     @property
     def target(self) -> bytes:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.clock import SECOND
 from flowtable.conntrack.connection import Status
-from flowtable.flows import fixup, mirror
+from flowtable.flows import fixup, mirror, skipped
 from flowtable.flows.admission import refuse
 from flowtable.flows.entry import FlowEntry, FlowFlag
 from flowtable.flows.refusal import Refusal
 from flowtable.flows.teardown import Teardown
-from flowtable.flows.way import find_ways, follow_neighbour, nat_flags
+from flowtable.flows.way import find_ways, follow, nat_flags, retrace
 from flowtable.profile import AfterTeardown, Duplicate, Lifetime
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 COLLECT_INTERVAL: Final = SECOND
 """Ref: net/netfilter/nf_flow_table_core.c:nf_flow_offload_work_gc."""
+
+
+_LOST: Final = {Refusal.NO_FDB_ENTRY: Teardown.STATION, Refusal.OUTPUT_DEVICE: Teardown.MOVED}
+"""What ends a flow whose way is not found any more, where it is not ``PATH``."""
 
 
 class Flowtable:
@@ -121,24 +125,59 @@ class Flowtable:
         entry = FlowEntry(self, connection, *ways, nat_flags(connection.status), now)
         entry.expires = now + self._idle(entry)
         for direction in ways:
-            follow_neighbour(direction, self._topology)
+            follow(direction, self._topology, profile)
         fixup.begin(entry, self._conntrack, profile, now)
         self._insert(entry, now)
         return None
 
     def _insert(self, entry: FlowEntry, now: int) -> None:
-        if self._profile.duplicate is Duplicate.REPLACE:
-            for direction in entry.directions:
-                older = self._keys.get(direction.key)
-                if older is not None:
-                    self.teardown(older, Teardown.REPLACED, now)
-                self._keys[direction.key] = entry
+        self._claim(entry, now)
         if self.next_due is None:
             self.next_due = now + COLLECT_INTERVAL - (now - self._created) % COLLECT_INTERVAL
             self._alarm.set(self.next_due)
         self._entries[entry] = None
         self._ledger.add(entry)
         self.datapath.install(entry)
+
+    def _claim(self, entry: FlowEntry, now: int) -> None:
+        """Make room for the keys of an entry."""
+        if self._profile.duplicate is Duplicate.REPLACE:
+            for direction in entry.directions:
+                older = self._keys.get(direction.key)
+                if older is not None:
+                    self.teardown(older, Teardown.REPLACED, now)
+                self._keys[direction.key] = entry
+
+    def refresh(self, entry: FlowEntry) -> None:
+        """Take over what the devices and neighbours of an entry say of themselves."""
+        for direction in entry.directions:
+            follow(direction, self._topology, self._profile)
+        self.datapath.install(entry)
+
+    def retrace(self, entry: FlowEntry, now: int) -> None:
+        """Something on the way of an entry changed: find the way anew, and follow it or end the flow.
+
+        The flow is the same as before wherever its packets leave, and wherever they arrive: routing
+        and the rules know the routed device only. So a station that moved to another port takes its
+        flows along, under their new keys, if the flowtable is on that port.
+        """
+        if entry.flags & FlowFlag.TEARDOWN:
+            return
+        tracks = retrace(entry, self._profile, self._topology, self.declaration.devices)
+        if isinstance(tracks, Refusal):
+            self.teardown(entry, _LOST.get(tracks, Teardown.PATH), now)
+            return
+        if tracks != tuple((direction.entrance, direction.exit) for direction in entry.directions):
+            self.look(entry)
+            self.datapath.remove(entry)
+            self._ledger.discard(entry)
+            self._disclaim(entry)
+            for direction, (entrance, exit_) in zip(entry.directions, tracks, strict=True):
+                direction.entrance, direction.exit = entrance, exit_
+                direction.key = direction.key._replace(iif=entrance.port.index, encap=entrance.encap)
+            self._claim(entry, now)
+            self._ledger.add(entry)
+        self.refresh(entry)
 
     def look(self, entry: FlowEntry) -> None:
         """Take notice of the packets that an entry forwarded, and tell its connection.
@@ -152,6 +191,13 @@ class Flowtable:
         profile = self._profile
         if self.declaration.counter:
             mirror.account(entry)
+        for direction, (packets, size) in zip(entry.directions, entry.reported, strict=True):
+            if direction.packets == packets:
+                continue
+            if profile.count_skipped:
+                skipped.account(direction, direction.packets - packets, direction.bytes - size)
+            if profile.follow_path:
+                skipped.keep_stations(direction)
         entry.reported = seen
         entry.expires = entry.refreshed + self._idle(entry)
         if profile.mirror_replies:
@@ -210,13 +256,16 @@ class Flowtable:
         self.datapath.remove(entry)
         del self._entries[entry]
         self._ledger.discard(entry)
-        for direction in entry.directions:
-            if self._keys.get(direction.key) is entry:
-                del self._keys[direction.key]
+        self._disclaim(entry)
         if self._profile.after_teardown is AfterTeardown.LINGERS_OFFLOADED:
             entry.connection.status &= ~Status.OFFLOAD
         if not entry.flags & FlowFlag.GONE:
             fixup.freed(entry, self._conntrack, self._profile, now)
+
+    def _disclaim(self, entry: FlowEntry) -> None:
+        for direction in entry.directions:
+            if self._keys.get(direction.key) is entry:
+                del self._keys[direction.key]
 
     def disconnect(self, entry: FlowEntry, now: int) -> None:
         """The connection of an entry is gone: lookups miss from now on."""

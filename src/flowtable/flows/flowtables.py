@@ -147,6 +147,11 @@ class Flowtables:
                     flowtable.collect(due)
         self._now = max(self._now, now)
 
+    @property
+    def examined(self) -> int:
+        """How often a change around the flows made one of them be looked at."""
+        return self._watch.examined
+
     def entry(self, connection: Connection) -> FlowEntry | None:
         """The newest flow of a connection, torn down or not; None without."""
         return self._ledger.connections.get(connection)

@@ -47,34 +47,47 @@ class Ledger:
 
     Attributes:
         connections: the newest flow of each connection.
-        devices: by the index of each device they come in or go out on.
+        devices: by the index of each device on their ways, those included that the fast path
+            skips.
         neighbours: by device index and address of each next hop.
-        routes: by each route they take.
+        routes: by each route they take, tunnels' included.
+        stations: by VLAN and MAC address of each station behind a bridge, whichever bridge it is.
     """
 
-    __slots__ = ("connections", "devices", "neighbours", "routes")
+    __slots__ = ("connections", "devices", "neighbours", "routes", "stations")
 
     def __init__(self) -> None:
         self.connections: dict[Connection, FlowEntry] = {}
         self.devices: Index[int] = Index()
         self.neighbours: Index[tuple[int, bytes]] = Index()
         self.routes: Index[Route] = Index()
+        self.stations: Index[tuple[int, bytes]] = Index()
 
     def add(self, entry: FlowEntry) -> None:
         """File a flow."""
         self.connections[entry.connection] = entry
         for direction in entry.directions:
-            self.devices.add(direction.key.iif, entry)
-            self.devices.add(direction.device.index, entry)
-            self.neighbours.add((direction.device.index, direction.next_hop), entry)
             self.routes.add(direction.route, entry)
+            for side in (direction.entrance, direction.exit):
+                for device in side.devices:
+                    self.devices.add(device.index, entry)
+                self.neighbours.add((side.link.index, side.next_hop), entry)
+                if side.tunnel is not None:
+                    self.routes.add(side.tunnel.route, entry)
+                for hop in side.bridges:
+                    self.stations.add((hop.vid, hop.mac), entry)
 
     def discard(self, entry: FlowEntry) -> None:
         """Forget a flow."""
         if self.connections.get(entry.connection) is entry:
             del self.connections[entry.connection]
         for direction in entry.directions:
-            self.devices.discard(direction.key.iif, entry)
-            self.devices.discard(direction.device.index, entry)
-            self.neighbours.discard((direction.device.index, direction.next_hop), entry)
             self.routes.discard(direction.route, entry)
+            for side in (direction.entrance, direction.exit):
+                for device in side.devices:
+                    self.devices.discard(device.index, entry)
+                self.neighbours.discard((side.link.index, side.next_hop), entry)
+                if side.tunnel is not None:
+                    self.routes.discard(side.tunnel.route, entry)
+                for hop in side.bridges:
+                    self.stations.discard((hop.vid, hop.mac), entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowtable.packet.reason import Reason
+from flowtable.topology.forward_path import PathFailure
 
 
 class Refusal(Reason):
@@ -91,8 +92,32 @@ class Refusal(Reason):
         "a packet may add the flow once there is a route",
         "net/netfilter/nft_flow_offload.c:nft_flow_route",
     )
-    DEVICE = (
-        "device of the flow that is not in the flowtable",
+    NO_NEIGHBOUR = PathFailure.NO_NEIGHBOUR.value
+    PATH_DEPTH = PathFailure.PATH_DEPTH.value
+    PATH_VLANS = PathFailure.PATH_VLANS.value
+    BRIDGE_PORT = PathFailure.BRIDGE_PORT.value
+    NO_FDB_ENTRY = PathFailure.NO_FDB_ENTRY.value
+    FDB_LOCAL = PathFailure.FDB_LOCAL.value
+    VLAN_NOT_ON_PORT = PathFailure.VLAN_NOT_ON_PORT.value
+    VLAN_NOT_ON_BRIDGE = PathFailure.VLAN_NOT_ON_BRIDGE.value
+    VLAN_ONE_WAY = PathFailure.VLAN_ONE_WAY.value
+    PORT_BLOCKED = PathFailure.PORT_BLOCKED.value
+    NO_SESSION = PathFailure.NO_SESSION.value
+    TUNNEL_ROUTE = PathFailure.TUNNEL_ROUTE.value
+    TUNNEL_LIMIT = PathFailure.TUNNEL_LIMIT.value
+    TUNNEL_IN_TUNNEL = PathFailure.TUNNEL_IN_TUNNEL.value
+    ENCAPSULATION = (
+        "more VLAN tags and PPPoE headers on the way than the fast path reads",
+        "never offloaded on these devices",
+        "net/netfilter/nft_flow_offload.c:nft_dev_path_info",
+    )
+    INPUT_DEVICE = (
+        "arrival on a device that is not in the flowtable",
+        "never offloaded by the default profile; the kernel adds it on devices that it guesses",
+        "net/netfilter/nft_flow_offload.c:nft_dev_forward_path",
+    )
+    OUTPUT_DEVICE = (
+        "departure through a device that is not in the flowtable",
         "never offloaded by the default profile; the kernel adds it on devices that it guesses",
         "net/netfilter/nft_flow_offload.c:nft_dev_forward_path",
     )

@@ -38,6 +38,21 @@ class Teardown(Reason):
         "packets take the classic path",
         "net/netfilter/nf_flow_table_core.c:nf_flow_table_cleanup",
     )
+    STATION = (
+        "bridge that forgot at which port the station lives",
+        "packets take the classic path, where the bridge learns of the station again",
+        "net/bridge/br_fdb.c:fdb_delete",
+    )
+    MOVED = (
+        "station that moved to a port that is not in the flowtable",
+        "packets take the classic path",
+        "net/bridge/br_fdb.c:br_fdb_update",
+    )
+    PATH = (
+        "way through VLANs, bridges, sessions or tunnels that is no more",
+        "packets take the classic path, where `flow add` says what the way lacks",
+        "net/core/dev.c:dev_fill_forward_path",
+    )
     CONNECTION = (
         "connection was deleted or timed out",
         "packets take the classic path, where they make a new connection",

@@ -8,11 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowtable.flows.side import Transmit
 from flowtable.flows.teardown import Teardown
-from flowtable.flows.way import follow_device, follow_neighbour
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.profile import RouteChange
-from flowtable.topology.event import AddressChanged, LinkChanged, NeighbourChanged, RouteChanged
+from flowtable.topology.event import (
+    AddressChanged,
+    BridgeVlansChanged,
+    FdbChanged,
+    LinkChanged,
+    NeighbourChanged,
+    PortChanged,
+    RouteChanged,
+    RulesChanged,
+    SysctlChanged,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +38,11 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """Keeps the flows of a box in step with its topology."""
+    """Keeps the flows of a box in step with its topology.
+
+    Attributes:
+        examined: how often a change made it look at a flow.
+    """
 
     def __init__(
         self, topology: Topology, ledger: Ledger, profile: Profile, clock: Callable[[], int]
@@ -45,6 +59,7 @@ class Watch:
         self._ledger = ledger
         self._profile = profile
         self._clock = clock
+        self.examined = 0
         self._up = {device for device in topology.devices.values() if device.up}
         topology.subscribe(self._changed)
 
@@ -58,29 +73,51 @@ class Watch:
                     self._flush(IPV6)
             case RouteChanged(route, removed):
                 self._route_changed(route, removed=removed)
+            case RulesChanged(family):
+                self._rules_changed(family)
             case NeighbourChanged(neighbour):
                 self._neighbour_changed(neighbour)
-            case _:
+            case FdbChanged(station):
+                self._retrace(self._ledger.stations.get((station.vid, station.mac)))
+            case PortChanged(port):
+                self._retrace(self._ledger.devices.get(port.device.index))
+            case BridgeVlansChanged(bridge):
+                self._retrace(self._ledger.devices.get(bridge.index))
+            case SysctlChanged():
                 pass
 
     def _link_changed(self, device: Device, *, up: bool) -> None:
         """Ref: net/netfilter/nft_flow_offload.c:flow_offload_netdev_event."""
         toggled = up != (device in self._up)
-        for entry in self._ledger.devices.get(device.index):
-            if not up:
-                entry.flowtable.teardown(entry, Teardown.DEVICE, self._clock())
-                continue
-            for direction in entry.directions:
-                if direction.device is device:
-                    follow_device(direction, self._profile)
-            entry.flowtable.datapath.install(entry)
+        concerned = self._ledger.devices.get(device.index)
+        if up and self._profile.follow_path:
+            self._retrace(concerned)
+        else:
+            for entry in self._each(concerned):
+                if not up and self._needs(entry, device):
+                    entry.flowtable.teardown(entry, Teardown.DEVICE, self._clock())
+                elif up:
+                    entry.flowtable.refresh(entry)
         # Ref: net/ipv4/fib_frontend.c:fib_netdev_event, net/ipv4/arp.c:arp_netdev_event.
         self._flush(IPV4)
         if toggled:
             (self._up.add if up else self._up.discard)(device)
             self._flush(IPV6)
-            if self._profile.route_change is RouteChange.AT_ONCE:
-                self._reroute(list(self._ledger.connections.values()))
+            if up and self._profile.route_change is RouteChange.AT_ONCE:
+                for family in (IPV4, IPV6):
+                    for route in self._topology.fib(family):
+                        if route.oif is device:
+                            self._reroute(self._within(route))
+
+    def _needs(self, entry: FlowEntry, device: Device) -> bool:
+        """Whether a flow ends with a device on its way.
+
+        The kernel looks at where packets arrive, and not at the devices that it skips.
+        Ref: net/netfilter/nf_flow_table_core.c:nf_flow_table_do_cleanup.
+        """
+        return self._profile.follow_path or any(
+            direction.key.iif == device.index for direction in entry.directions
+        )
 
     def _route_changed(self, route: Route, *, removed: bool) -> None:
         """Ref: net/netfilter/nf_flow_table_ip.c:nf_flow_dst_check."""
@@ -93,18 +130,42 @@ class Watch:
                 if taken or not removed:
                     self._flush(IPV4)
             case RouteChange.NEXT_PACKET if removed:
-                _outdate(taken, lambda known: known is route)
+                self._outdate(taken, lambda known: known is route)
             case RouteChange.NEXT_PACKET:
                 # Ref: net/ipv6/ip6_fib.c:fib6_update_sernum_upto_root.
-                _outdate(self._within(route), lambda known: _leads_to(known, route))
+                self._outdate(self._within(route), lambda known: _leads_to(known, route))
+
+    def _rules_changed(self, family: int) -> None:
+        """Any flow may be routed another way now. Ref: net/core/fib_rules.c:notify_rule_change."""
+        match self._profile.route_change:
+            case RouteChange.AT_ONCE:
+                self._reroute(
+                    entry
+                    for entry in list(self._ledger.connections.values())
+                    if entry.connection.original.l3proto == family
+                )
+            case RouteChange.NEXT_PACKET:
+                self._flush(family)
 
     def _neighbour_changed(self, neighbour: Neighbour) -> None:
-        device, address = neighbour.device, neighbour.address
-        for entry in self._ledger.neighbours.get((device.index, address)):
-            for direction in entry.directions:
-                if direction.device is device and direction.next_hop == address:
-                    follow_neighbour(direction, self._topology)
-            entry.flowtable.datapath.install(entry)
+        concerned = self._ledger.neighbours.get((neighbour.device.index, neighbour.address))
+        if self._profile.follow_path:
+            self._retrace(concerned)
+        else:
+            for entry in self._each(concerned):
+                entry.flowtable.refresh(entry)
+
+    def _each(self, entries: Iterable[FlowEntry]) -> Iterator[FlowEntry]:
+        """The entries, counted."""
+        for entry in entries:
+            self.examined += 1
+            yield entry
+
+    def _retrace(self, entries: Iterable[FlowEntry]) -> None:
+        """Let flows follow a change below the routed device."""
+        if self._profile.follow_path:
+            for entry in self._each(entries):
+                entry.flowtable.retrace(entry, self._clock())
 
     def _within(self, route: Route) -> Iterator[FlowEntry]:
         """The flows whose route leads to the destinations of another route as well."""
@@ -113,14 +174,20 @@ class Watch:
                 yield from self._ledger.routes.get(known)
 
     def _reroute(self, entries: Iterable[FlowEntry]) -> None:
-        """Tear down the flows that the box would now route another way."""
+        """Tear down the flows that the box would now route another way.
+
+        They do not follow: the rules may ask where a packet goes, and decide otherwise.
+        """
         fib = self._topology.fib
-        for entry in entries:
+        for entry in self._each(entries):
             if any(
                 fib(direction.key.l3proto).lookup(direction.target) is not direction.route
                 for direction in entry.directions
             ):
                 entry.flowtable.teardown(entry, Teardown.ROUTE, self._clock())
+            elif self._profile.follow_path:
+                # The route that a tunnel takes may have changed.
+                entry.flowtable.retrace(entry, self._clock())
 
     def _flush(self, family: int) -> None:
         """All routes of a family count as changed, for flows that look at their next packet.
@@ -128,16 +195,18 @@ class Watch:
         Ref: net/ipv4/route.c:rt_cache_flush; include/net/net_namespace.h:rt_genid_bump_ipv6.
         """
         if self._profile.route_change is RouteChange.NEXT_PACKET:
-            _outdate(self._ledger.connections.values(), lambda known: known.family == family)
+            self._outdate(list(self._ledger.connections.values()), lambda known: known.family == family)
 
+    def _outdate(self, entries: Iterable[FlowEntry], invalid: Callable[[Route], bool]) -> None:
+        """Let the next packet over an invalid route find that it is.
 
-def _outdate(entries: Iterable[FlowEntry], invalid: Callable[[Route], bool]) -> None:
-    """Let the next packet over an invalid route find that it is."""
-    for entry in entries:
-        for direction in entry.directions:
-            if invalid(direction.route):
-                direction.stale = True
-        entry.flowtable.datapath.install(entry)
+        Packets that leave directly, through a device below the routed one, ask for no route.
+        """
+        for entry in self._each(entries):
+            for direction in entry.directions:
+                if direction.transmit is Transmit.NEIGH and invalid(direction.route):
+                    direction.stale = True
+            entry.flowtable.datapath.install(entry)
 
 
 def _leads_to(known: Route, route: Route) -> bool:

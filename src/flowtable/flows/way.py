@@ -7,14 +7,16 @@ flow_offload_fill_dir, flow_offload_fill_route.
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from flowtable.conntrack.connection import Status
 from flowtable.conntrack.tuple import ORIGINAL, REPLY
+from flowtable.flows.discovery import discover
 from flowtable.flows.entry import Direction, FlowFlag
 from flowtable.flows.refusal import Refusal
+from flowtable.flows.side import Side, Transmit
 from flowtable.packet.flowkey import FlowKey
-from flowtable.packet.packet import IPV4
+from flowtable.packet.packet import IPV4, IPV6
 from flowtable.profile import ReturnRoute
 from flowtable.topology.device import Scope
 from flowtable.topology.route import REJECTING, Route, RouteType
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from flowtable.conntrack.tuple import Tuple
+    from flowtable.flows.entry import FlowEntry
     from flowtable.packet.packet import Packet
     from flowtable.profile import Profile
     from flowtable.topology.device import Device
@@ -32,6 +35,11 @@ if TYPE_CHECKING:
 
 MAX_MTU: Final = 0xFFFF
 """Ref: include/net/ip.h:IP_MAX_MTU."""
+IPV4_HEADER: Final = 20
+IPV6_HEADER: Final = 40
+
+Track: TypeAlias = tuple[Side, Side]
+"""Where packets of a direction come from and where they go to."""
 
 _ports = Struct("!HH").pack
 
@@ -43,7 +51,8 @@ def find_ways(
 
     Args:
         packet: a routed packet of a connection that may be added.
-        profile: how the return route is found, and whether the devices have to be listed.
+        profile: how the return route and the way below the devices are found, and whether the
+            devices have to be listed.
         topology: the box.
         devices: names of the devices of the flowtable.
 
@@ -54,20 +63,33 @@ def find_ways(
     route = packet.dst
     iif = packet.iif
     assert connection is not None and route is not None and iif is not None
-    there = REPLY if packet.reply else ORIGINAL
-    sender = connection.tuple(there).src
+    there, back = (REPLY, ORIGINAL) if packet.reply else (ORIGINAL, REPLY)
+    sender, receiver = connection.tuple(there).src, connection.tuple(back).src
     oif = route.device
-    back = _return_route(topology.fib(packet.family), profile.return_route, sender, iif)
-    if oif is None or back is None or back.device is None:
+    answers = _return_route(topology.fib(packet.family), profile.return_route, sender, iif)
+    if oif is None or answers is None or answers.device is None:
         return Refusal.NO_ROUTE
-    entrance = iif if profile.return_route is ReturnRoute.ROUTED else back.device
+
+    target = discover(topology, profile, devices, oif, _next_hop(route, receiver))
+    source = discover(topology, profile, devices, answers.device, _next_hop(answers, sender))
+    if isinstance(target, Refusal):
+        return target
+    if isinstance(source, Refusal):
+        return source
+    entrance = source
+    if profile.return_route is ReturnRoute.ROUTED and iif is not answers.device:
+        other = discover(topology, profile, devices, iif, sender, packet.link[6:12] or None)
+        if isinstance(other, Refusal):
+            return other
+        entrance = other
     if profile.require_devices:
-        for device in (entrance, oif, back.device):
-            if device.name not in devices:
-                return Refusal.DEVICE
+        if entrance.port.name not in devices:
+            return Refusal.INPUT_DEVICE
+        if target.port.name not in devices or source.port.name not in devices:
+            return Refusal.OUTPUT_DEVICE
 
     flags = nat_flags(connection.status)
-    ways = [(entrance, oif, route), (oif, back.device, back)]
+    ways = [(entrance, target, route), (target, source, answers)]
     if there == REPLY:
         ways.reverse()
     return (
@@ -75,6 +97,43 @@ def find_ways(
         # Seen from the reply, what is a source to the one side is a destination to the other.
         _direction(connection.reply, connection.original, _swapped(flags), *ways[REPLY]),
     )
+
+
+def retrace(
+    entry: FlowEntry, profile: Profile, topology: Topology, devices: Collection[str]
+) -> tuple[Track, Track] | Refusal:
+    """The ways of a flow, found anew over the routes that it has.
+
+    A side whose neighbour is not known for the moment stays as it was: its packets wait for the
+    neighbour on the classic path.
+
+    Returns:
+        Entrance and exit of the original and of the reply direction, or why there are none.
+    """
+    known: dict[Side, Side] = {}
+
+    def again(side: Side) -> Side | Refusal:
+        if side in known:
+            return known[side]
+        found = discover(topology, profile, devices, side.routed, side.next_hop, side.station)
+        if found is Refusal.NO_NEIGHBOUR:
+            found = side
+        if isinstance(found, Refusal):
+            return found
+        if profile.require_devices and found.port.name not in devices:
+            return Refusal.OUTPUT_DEVICE
+        known[side] = found
+        return found
+
+    tracks: list[Track] = []
+    for direction in entry.directions:
+        entrance, exit_ = again(direction.entrance), again(direction.exit)
+        if isinstance(entrance, Refusal):
+            return entrance
+        if isinstance(exit_, Refusal):
+            return exit_
+        tracks.append((entrance, exit_))
+    return tracks[0], tracks[1]
 
 
 def nat_flags(status: int) -> int:
@@ -87,27 +146,33 @@ def nat_flags(status: int) -> int:
     return flags
 
 
-def follow_device(direction: Direction, profile: Profile) -> None:
-    """Take over what the device of a direction says of itself."""
-    direction.source = direction.device.mac
+def follow(direction: Direction, topology: Topology, profile: Profile) -> None:
+    """Take over what the devices and the neighbour of a direction say of themselves."""
+    side = direction.exit
+    device = side.exit
     if profile.follow_mtu:
-        direction.mtu = min(direction.route.path_mtu, MAX_MTU)
-
-
-def follow_neighbour(direction: Direction, topology: Topology) -> None:
-    """Take over what is known of the next hop of a direction."""
-    device = direction.device
-    neighbour = topology.neighbours.get(device, direction.next_hop)
-    direction.neighbour = neighbour
-    direction.ages = _ages(topology.sysctls, direction.key.l3proto, device)
-    if neighbour is not None and neighbour.valid and neighbour.mac is not None:
-        direction.destination = neighbour.mac
+        direction.mtu = _mtu(direction.route, side)
+    if side.transmit is Transmit.DIRECT and not profile.follow_path and direction.destination:
+        # What was found when the flow was added is what it keeps.
+        return
+    direction.source = device.mac if not side.push and side.transmit is Transmit.NEIGH else side.source
+    direction.neighbour = None
+    if not device.ethernet:
+        direction.source = direction.destination = bytes(6)
+    elif side.peer is not None:
+        direction.destination = side.peer
     else:
-        direction.destination = b""
+        neighbour = topology.neighbours.get(side.link, side.next_hop)
+        usable = neighbour is not None and neighbour.valid
+        direction.destination = (neighbour.mac or b"") if neighbour is not None and usable else b""
+        if side.transmit is Transmit.NEIGH or profile.follow_path:
+            direction.neighbour = neighbour
+            direction.ages = _ages(topology.sysctls, len(side.next_hop), side.link)
 
 
-def _ages(sysctls: Sysctls, family: int, device: Device) -> bool:
-    """Whether neighbours on a device are confirmed from time to time."""
+def _ages(sysctls: Sysctls, size: int, device: Device) -> bool:
+    """Whether neighbours with addresses of that size are confirmed on a device from time to time."""
+    family = IPV4 if size == 4 else IPV6
     if not (sysctls.ipv4_neigh if family == IPV4 else sysctls.ipv6_neigh):
         return False
     return sysctls.neigh(family, device.name).base_reachable_time_ms is not None
@@ -143,20 +208,30 @@ def _swapped(flags: int) -> int:
     return swapped
 
 
-def _direction(this: Tuple, other: Tuple, flags: int, iif: Device, oif: Device, route: Route) -> Direction:
+def _next_hop(route: Route, destination: bytes) -> bytes:
+    return destination if route.gateway is None else route.gateway
+
+
+def _mtu(route: Route, side: Side) -> int:
+    """The largest IP packet. Ref: net/netfilter/nf_flow_table_ip.c:nf_flow_offload_forward."""
+    mtu = min(route.path_mtu, MAX_MTU)
+    tunnel = side.tunnel
+    if tunnel is not None and side.push:
+        header = IPV4_HEADER if len(tunnel.next_hop) == 4 else IPV6_HEADER
+        mtu = min(mtu, tunnel.route.path_mtu - header)
+    return mtu
+
+
+def _direction(this: Tuple, other: Tuple, flags: int, entrance: Side, exit_: Side, route: Route) -> Direction:
     """A direction from the tuple of its packets on arrival and that of the opposite direction.
 
     Ref: net/netfilter/nf_flow_table_ip.c:nf_flow_snat_ip, nf_flow_dnat_ip;
     net/netfilter/nf_flow_table_core.c:nf_flow_snat_port, nf_flow_dnat_port.
     """
-    key = FlowKey.of(iif.index, this.l4proto, this.src, this.dst, this.sport, this.dport)
+    key = FlowKey.of(
+        entrance.port.index, this.l4proto, this.src, this.dst, this.sport, this.dport, entrance.encap
+    )
     source, sport = (other.dst, other.dport) if flags & FlowFlag.SNAT else (this.src, this.sport)
     target, dport = (other.src, other.sport) if flags & FlowFlag.DNAT else (this.dst, this.dport)
-    return Direction(
-        key,
-        source + target + _ports(sport, dport),
-        oif,
-        route,
-        other.src if route.gateway is None else route.gateway,
-        min(route.path_mtu, MAX_MTU),
-    )
+    rewritten = source + target + _ports(sport, dport)
+    return Direction(key, rewritten, route, entrance, exit_, _mtu(route, exit_))

@@ -28,7 +28,14 @@ from flowtable.packet.packet import (
 )
 
 Encap: TypeAlias = tuple[tuple[int, int], ...]
-"""Tags and sessions around the packet, outermost first, as (VLAN or session id, ethertype)."""
+"""What is around the packet, outermost first.
+
+A VLAN tag or PPPoE header as (VLAN or session id, ethertype); a tunnel as (outer source and
+destination address in one number, IP protocol number), which is below every ethertype.
+"""
+
+IPPROTO_IPIP: Final = 4
+IPPROTO_IPV6: Final = 41
 
 Key: TypeAlias = tuple[int, int, int, bytes, Encap]
 """A ``FlowKey`` as the plain tuple that hashes and compares like it."""
@@ -130,7 +137,10 @@ def network_offset(encap: Encap) -> int:
     A key says all about the frame in front of the IP header, so a flow entry works its offset
     out once, and frames that match the entry have their IP header there.
     """
-    return 14 + sum(8 if ethertype == ETHERTYPE_PPPOE_SESSION else 4 for _, ethertype in encap)
+    return 14 + sum(_HEADER.get(ethertype, 4) for _, ethertype in encap)
+
+
+_HEADER: Final = {ETHERTYPE_PPPOE_SESSION: 8, IPPROTO_IPIP: 20, IPPROTO_IPV6: 40}
 
 
 def dissector(
@@ -141,6 +151,7 @@ def dissector(
     max_encap: int = 2,
     tci_mask: int = VLAN_VID_MASK,
     inner_8021ad: bool = True,
+    tunnels: bool = False,
 ) -> Dissector:
     """Build the function that extracts keys for one flowtable.
 
@@ -155,6 +166,7 @@ def dissector(
         tci_mask: which bits of a tag identify the VLAN: ``VLAN_VID_MASK`` or ``VLAN_TCI_MASK``.
         inner_8021ad: whether an 802.1ad tag may stand behind another tag, where the kernel,
             which has the outermost tag moved aside by then, reads 802.1Q only.
+        tunnels: whether to look into one ipip or ip6ip6 tunnel.
 
     Returns:
         A function of a frame and the index of its input device. It returns a tuple equal to
@@ -222,30 +234,43 @@ def dissector(
         if ethertype == ETHERTYPE_IPV4:
             if not ipv4:
                 return Miss.FAMILY
-            if size < at + 20:
-                return truncated
-            vihl, frag, ttl, l4proto = _ipv4_at(frame, at)
-            if frag & 0x3FFF:
-                return fragment
-            if vihl & 15 != 5:
-                return Miss.IP_OPTIONS
             l3proto = IPV4
-            first = at + 12
-            last = at + 20
         else:
             if not ipv6:
                 return Miss.FAMILY
-            if size < at + 40:
-                return truncated
-            l4proto = frame[at + 6]
-            ttl = frame[at + 7]
-            if l4proto == _IPV6_FRAGMENT:
-                return fragment
-            if l4proto in _EXTENSION_HEADERS:
-                return Miss.EXTENSION_HEADER
             l3proto = IPV6
-            first = at + 8
-            last = at + 40
+        tunnel = tunnels
+        while True:
+            if l3proto == IPV4:
+                if size < at + 20:
+                    return truncated
+                vihl, frag, ttl, l4proto = _ipv4_at(frame, at)
+                if frag & 0x3FFF:
+                    return fragment
+                if vihl & 15 != 5:
+                    return Miss.IP_OPTIONS
+                first = at + 12
+                last = at + 20
+                inner = IPPROTO_IPIP
+            else:
+                if size < at + 40:
+                    return truncated
+                l4proto = frame[at + 6]
+                ttl = frame[at + 7]
+                if l4proto == _IPV6_FRAGMENT:
+                    return fragment
+                if l4proto in _EXTENSION_HEADERS:
+                    return Miss.EXTENSION_HEADER
+                first = at + 8
+                last = at + 40
+                inner = IPPROTO_IPV6
+            if not tunnel or l4proto != inner:
+                break
+            if ttl <= 1:
+                return Miss.TTL_EXPIRED
+            tunnel = False
+            encap = (*encap, (int.from_bytes(frame[first:last]), inner))
+            at = last
         if l4proto not in _MINIMUM or (l4proto == GRE and not gre):
             return Miss.PROTOCOL
         if ttl <= 1:

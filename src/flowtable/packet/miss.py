@@ -80,6 +80,13 @@ class Miss(Reason):
         "net/netfilter/nf_flow_table_core.c:flow_offload_lookup",
     )
 
+    # Link layer of a flow behind a bridge, a tag or a session.
+    STATION = (
+        "frame for another station or from outside the session: bridged or ignored, not routed",
+        "classic path, unchanged; the flow stays",
+        "net/bridge/br_input.c:br_handle_frame_finish",
+    )
+
     # Forwarding.
     TOO_BIG = (
         "larger than the MTU of the way out",

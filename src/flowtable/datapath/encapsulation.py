@@ -1,0 +1,188 @@
+"""What is around the packets of a direction: taken off on arrival, put on when they leave.
+
+A path works on packets behind a bare Ethernet header. Where there is more in front of them, or
+more has to be looked at, an ``Encapsulation`` stands around the path: it checks the headers that
+it takes off, and puts on those of the other side. What does not depend on the packet is worked
+out beforehand.
+
+Ref: net/netfilter/nf_flow_table_ip.c:nf_flow_encap_pop, nf_flow_encap_push, nf_flow_tunnel_push.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from flowtable.packet.checksum import checksum
+from flowtable.packet.flowkey import IPPROTO_IPIP, IPPROTO_IPV6, network_offset
+from flowtable.packet.miss import Miss
+from flowtable.packet.packet import ETHERTYPE_PPPOE_SESSION, IPV4
+from flowtable.profile import Length
+
+if TYPE_CHECKING:
+    from flowtable.flows.entry import Direction
+    from flowtable.profile import Profile
+    from flowtable.topology.tunnel import Tunnel
+
+_ETHERNET: Final = 14
+_MACS: Final = 12
+_IPV4_HEADER: Final = 20
+_IPV6_HEADER: Final = 40
+_TAG: Final = 4
+_PPPOE: Final = 8
+_PRIORITY: Final = 0xF000
+"""PCP and DEI of a tag."""
+_TUNNELS: Final = frozenset({IPPROTO_IPIP, IPPROTO_IPV6})
+_PPP_PROTOCOL: Final = {b"\x08\x00": b"\x00\x21", b"\x86\xdd": b"\x00\x57"}
+
+_u16_at = Struct("!H").unpack_from
+_tag = Struct("!HH").pack
+_pppoe = Struct("!HBBHH").pack
+_outer4 = Struct("!BBHHHBBH8s").pack
+_outer6 = Struct("!IHBB32s").pack
+
+
+class Encapsulation:
+    """The link layer of one direction, beyond a bare Ethernet header.
+
+    Attributes:
+        shift: bytes between the Ethernet header and the IP header of packets that arrive.
+        station: how frames for the box begin, empty where the device has seen to it.
+    """
+
+    __slots__ = (
+        "_exact",
+        "_ipv4",
+        "_outer",
+        "_pppoe",
+        "_priorities",
+        "_pushed",
+        "_tunnel",
+        "shift",
+        "station",
+    )
+
+    def __init__(self, direction: Direction, profile: Profile) -> None:
+        key = direction.key
+        entrance, exit_ = direction.entrance, direction.exit
+        self.shift = network_offset(key.encap) - _ETHERNET
+        self.station = b""
+        if profile.check_station and entrance.stacked:
+            self.station = entrance.source + (entrance.peer or b"")
+        self._ipv4 = key.l3proto == IPV4
+        self._exact = profile.length is Length.HEADER
+        # Where a session and an outer IP header say how long what is in them is.
+        self._pppoe: int | None = None
+        self._outer: int | None = None
+        self._priorities: list[int] = []
+        at = _ETHERNET
+        for _, ethertype in key.encap:
+            if ethertype == ETHERTYPE_PPPOE_SESSION:
+                self._pppoe = at + 4
+                at += _PPPOE
+            elif ethertype in _TUNNELS:
+                self._outer = at
+            else:
+                self._priorities.append(at)
+                at += _TAG
+        if not profile.keep_vlan_priority:
+            self._priorities.clear()
+        tunnel = exit_.tunnel if exit_.push else None
+        self._tunnel: Tunnel | None = None if tunnel is None else tunnel.device
+        self._pushed = tuple(header for header in exit_.push if header[1] not in _TUNNELS)
+
+    @property
+    def puts_on(self) -> bool:
+        """Whether packets leave with more than a bare Ethernet header."""
+        return bool(self._pushed or self._tunnel)
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.shift or self.station or self.puts_on)
+
+    def take_off(self, frame: bytes) -> bytes | Miss:
+        """The packet behind 14 bytes; or why it is not one of the flow."""
+        if not frame.startswith(self.station):
+            return Miss.STATION
+        shift = self.shift
+        if not shift:
+            return frame
+        if self._exact and not self._consistent(frame):
+            return Miss.TRUNCATED
+        return frame[shift:]
+
+    def _consistent(self, frame: bytes) -> bool:
+        """Whether what the headers say of their length holds the packet, and the frame holds that.
+
+        Ref: drivers/net/ppp/pppoe.c:pppoe_rcv, net/ipv4/ip_input.c:ip_rcv_core.
+        """
+        room = len(frame)
+        if self._pppoe is not None:
+            (length,) = _u16_at(frame, self._pppoe)
+            if self._pppoe + 2 + length > room:
+                return False
+            room = self._pppoe + 2 + length
+        if self._outer is not None:
+            end = self._ip_end(frame, self._outer)
+            if end > room:
+                return False
+            room = end
+        return self._ip_end(frame, _ETHERNET + self.shift) <= room
+
+    def _ip_end(self, frame: bytes, at: int) -> int:
+        """Where an IP packet ends by its own account."""
+        if self._ipv4:
+            return at + int(_u16_at(frame, at + 2)[0])
+        return at + _IPV6_HEADER + int(_u16_at(frame, at + 4)[0])
+
+    def put_on(self, arrived: bytes, frame: bytes) -> bytes:
+        """The frame that leaves.
+
+        Args:
+            arrived: the frame as it arrived, whose tags give their priority.
+            frame: what the path made of it: MAC addresses, ethertype, packet.
+        """
+        macs, ethertype, packet = frame[:_MACS], frame[_MACS:_ETHERNET], frame[_ETHERNET:]
+        if self._tunnel is not None:
+            packet = _in_tunnel(self._tunnel, packet)
+        headers = bytearray()
+        priorities = iter(self._priorities)
+        for identifier, protocol in self._pushed:
+            if protocol == ETHERTYPE_PPPOE_SESSION:
+                headers += _pppoe(protocol, 0x11, 0, identifier, len(packet) + 2)
+                ethertype = _PPP_PROTOCOL[ethertype]
+            else:
+                at = next(priorities, None)
+                priority = 0 if at is None else _u16_at(arrived, at)[0] & _PRIORITY
+                headers += _tag(protocol, priority | identifier)
+        return macs + headers + ethertype + packet
+
+
+def _in_tunnel(tunnel: Tunnel, packet: bytes) -> bytes:
+    """The packet behind its outer header.
+
+    TTL, type of service and don't-fragment bit are those of the packet, unless the tunnel has a
+    TTL of its own. Packets with that bit set need no identification (RFC 6864), and others are
+    told apart by their own.
+
+    Ref: net/netfilter/nf_flow_table_ip.c:nf_flow_tunnel_ipip_push, nf_flow_tunnel_ip6ip6_push.
+    """
+    if packet[0] >> 4 == 4:
+        fields = (
+            0x45,
+            packet[1],
+            _IPV4_HEADER + len(packet),
+            int.from_bytes(packet[4:6]),
+            int.from_bytes(packet[6:8]) & 0x4000,
+            tunnel.ttl or packet[8],
+            IPPROTO_IPIP,
+        )
+        addresses = tunnel.local + tunnel.remote
+        check = checksum(_outer4(*fields, 0, addresses))
+        return _outer4(*fields, check, addresses) + packet
+    first = int.from_bytes(packet[:4]) & 0xFFF00000
+    return (
+        _outer6(first, len(packet), IPPROTO_IPV6, tunnel.ttl or packet[7], tunnel.local + tunnel.remote)
+        + packet
+    )
