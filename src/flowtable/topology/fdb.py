@@ -22,7 +22,7 @@ class FdbState(Enum):
     PERMANENT = "permanent"
     """An address of the bridge or a port: frames to it are the box's own."""
     STATIC = "static"
-    """Set by hand; it neither ages nor moves."""
+    """Set by hand: it does not age, but moves with the station."""
     DYNAMIC = "dynamic"
     """Learnt, or set with ``dynamic``: it ages, and moves with the station."""
 
@@ -95,7 +95,7 @@ class Fdb:
         entry = self._entries.get((vid, mac))
         if entry is None:
             self.add(FdbEntry(mac, vid, port, FdbState.DYNAMIC, now))
-        elif entry.state is FdbState.DYNAMIC:
+        elif not entry.local:
             entry.updated = now
             if entry.port is not port:
                 entry.port = port
