@@ -270,6 +270,10 @@ def example() -> list[tuple[str, int, bytes]]:
     return [(record.interface, record.time - start, record.data) for record in records]
 
 
+OF_STACKS = {"bridged", "copied", "encapsulated", "decapsulated"}
+"""What only devices that stand on others count; see test_stack."""
+
+
 def test_every_way_through_the_box_is_taken_by_the_seeds():
     """The seeds are worth their salt: each counter and most reasons occur."""
     lab = Lab(RULESETS["all"], box_file=BOXES["strict"])
@@ -280,7 +284,7 @@ def test_every_way_through_the_box_is_taken_by_the_seeds():
             balanced(lab)
         lab.wait(40)
     statistics = lab.statistics
-    for station in statistics.__slots__:
+    for station in set(statistics.__slots__) - OF_STACKS:
         assert getattr(statistics, station), station
     assert len(statistics.drops) >= 8
 

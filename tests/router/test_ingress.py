@@ -93,12 +93,25 @@ def test_unknown_ethertypes():
     lab = Lab("")
     for frame in (
         Ether(src=CLIENT_MAC, dst=LAN_MAC, type=0x88CC) / b"lldp",
-        Ether(src=CLIENT_MAC, dst=LAN_MAC) / Dot1Q(vlan=5) / PING,
-        Ether(src=CLIENT_MAC, dst=LAN_MAC) / Dot1AD(vlan=0) / Dot1Q(vlan=256) / PING,
-        bytes(Ether(src=CLIENT_MAC, dst=LAN_MAC) / Dot1Q(vlan=0))[:17],
+        Ether(src=CLIENT_MAC, dst=LAN_MAC) / Dot1Q(vlan=0, type=0x88CC) / b"lldp",
     ):
         assert lab.receive("lan0", frame) == []
-    assert lab.drops == {Drop.UNKNOWN_PROTOCOL: 4}
+    assert lab.drops == {Drop.UNKNOWN_PROTOCOL: 2}
+
+
+def test_tags_of_a_vlan_that_the_box_does_not_have():
+    lab = Lab("")
+    for tags in (Dot1Q(vlan=5), Dot1AD(vlan=0) / Dot1Q(vlan=256)):
+        assert lab.receive("lan0", Ether(src=CLIENT_MAC, dst=LAN_MAC) / tags / PING) == []
+    assert lab.drops == {Drop.VLAN_UNKNOWN: 2}
+
+
+def test_a_tag_that_is_cut_off():
+    lab = Lab("")
+    frame = bytes(Ether(src=CLIENT_MAC, dst=LAN_MAC) / Dot1Q(vlan=0) / PING)
+    for size in (14, 17, 19):
+        assert lab.receive("lan0", frame[:size]) == []
+    assert lab.drops == {Drop.ETHERNET_TRUNCATED: 3}
 
 
 def test_a_tag_without_a_vlan_is_ignored():
@@ -116,7 +129,7 @@ def test_a_tag_without_a_vlan_is_ignored():
 def test_a_frame_of_nothing_but_tags():
     lab = Lab("")
     assert lab.receive("lan0", Ether(LAN_MAC_BYTES + bytes(6) + b"\x81\x00\x00\x00" * 16000)) == []
-    assert lab.drops == {Drop.UNKNOWN_PROTOCOL: 1}
+    assert lab.drops == {Drop.ETHERNET_TRUNCATED: 1}
 
 
 LAN_MAC_BYTES = bytes.fromhex(LAN_MAC.replace(":", ""))

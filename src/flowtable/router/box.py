@@ -13,7 +13,8 @@ from flowtable.packet import icmp, icmpv6
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.profile import DEFAULT
-from flowtable.router import egress, hooks, ingress, output, prerouting
+from flowtable.router import egress, hooks, ingress, output, prerouting, stack
+from flowtable.router.ageing import Ageing
 from flowtable.router.arp import Arp
 from flowtable.router.environment import BoxEnvironment
 from flowtable.router.icmp import Icmp
@@ -28,10 +29,11 @@ from flowtable.router.redirect import Redirects
 from flowtable.router.reject import Reject
 from flowtable.router.routing import Decisions
 from flowtable.router.statistics import Statistics
+from flowtable.router.tunnel import Tunnels
 from flowtable.ruleset.evaluate import compile_ruleset
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
-from flowtable.topology.event import LinkChanged, SysctlChanged
+from flowtable.topology.event import FdbChanged, LinkChanged, PortChanged, SysctlChanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,11 +172,13 @@ class Box:
         )
         self.arp = Arp(topology, self.neighbours, self._send_arp)
         self.nd = NeighbourDiscovery(topology, self.neighbours, self._output)
-        self.local = Local(topology, self.icmp, self.icmpv6, self.nd, self._output)
+        self.tunnels = Tunnels(self)
+        self.local = Local(topology, self.icmp, self.icmpv6, self.nd, self._output, self.tunnels)
         self.reject = Reject(topology, self.conntrack, self.icmp, self.icmpv6, self._output)
 
         self.decisions4 = Decisions()
         self.decisions6 = Decisions()
+        self.ageing = Ageing(topology, self._alarm)
         self._register()
         topology.subscribe(self._changed)
         self._timed: tuple[Timed, ...] = (
@@ -183,6 +187,7 @@ class Box:
             self.reassembly4,
             self.reassembly6,
             self.local_reassembly6,
+            self.ageing,
         )
 
     @property
@@ -213,10 +218,20 @@ class Box:
         """Attach all that runs at hooks. Ref: net/netfilter/core.c:nf_register_net_hook."""
         self.ipv4 = hooks.pipeline(self, IPV4)
         self.ipv6 = hooks.pipeline(self, IPV6)
+        self._stack()
+
+    def _stack(self) -> None:
+        """Work out what frames meet on each device, and what is above and below it."""
         devices = self.topology.devices.values()
         self.ports = {
-            device.index: ingress.Port(hooks.at_ingress(self, device, self.ruleset)) for device in devices
+            device.index: ingress.Port(hooks.at_ingress(self, device, self.ruleset), stack.above(device))
+            for device in devices
         }
+        self.stacked = frozenset(device.index for device in devices if stack.stands(device))
+        self.unaddressed = frozenset(
+            device.index for device in devices if not device.ethernet and not device.loopback
+        )
+        self.tunnels.follow(devices)
         self.egress_hooks = {
             device.index: chains
             for device in devices
@@ -238,6 +253,8 @@ class Box:
 
     def advance(self, now: int) -> None:
         """Run the timers that are due by ``now``, each at its own time, in their order."""
+        if not self.now:
+            self.ageing.begin(now)
         while (due := self._next_due()) is not None and due <= now:
             self.now = max(self.now, due)
             for timed in self._timed:
@@ -276,10 +293,41 @@ class Box:
         """A packet of the box to itself."""
         prerouting.looped(self, packet)
 
+    def send(self, packet: Packet) -> None:
+        """Send a packet of the box's own, which is routed already."""
+        output.send(self, packet)
+
+    def send_again(self, packet: Packet) -> None:
+        """Send a packet that a VRF has routed once more."""
+        output.leave(self, packet)
+
+    def climb(self, device: Device, frame: bytes, pkttype: int) -> None:
+        """A frame arrives on a device that stands on the one where it came from."""
+        ingress.another_round(self, device, frame, pkttype)
+
+    def take(self, device: Device, frame: bytes, pkttype: int) -> None:
+        """A frame goes to the protocols of the box, whatever stands on its device."""
+        ingress.take(self, device, frame, pkttype)
+
+    def descend(self, device: Device, frame: bytes) -> None:
+        """A frame leaves by a device that another stands on."""
+        egress.transmit(self, device, frame)
+
+    def withhold(self, reason: Drop) -> None:
+        """A frame on its way down ends."""
+        self.statistics.drops[reason] += 1
+        self.statistics.withheld += 1
+
     def _changed(self, event: Event) -> None:
         match event:
-            case LinkChanged(device) if event.removed or not device.up:
-                self.neighbours.flush(device, self.now)
+            case LinkChanged(device):
+                if event.removed or not device.up:
+                    self.neighbours.flush(device, self.now)
+                self._stack()
+            case PortChanged():
+                self._stack()
+            case FdbChanged(entry) if not event.removed and self.now:
+                self.ageing.heard(entry, self.now)
             case SysctlChanged():
                 self.conntrack.configure(self.topology.sysctls)
                 self.neighbours.configure()

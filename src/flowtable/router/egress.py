@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4, IPV6, Packet
 from flowtable.packet.parse import dissect_unchecked
-from flowtable.router import fragment
+from flowtable.router import fragment, stack, vlan
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
 from flowtable.topology.route import RouteType
+from flowtable.topology.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from flowtable.flows.datapath import Handover
@@ -31,6 +32,7 @@ _ACCEPT: Final = int(Verdict.ACCEPT)
 _UNICAST: Final = RouteType.UNICAST
 _EGRESS: Final = int(Hook.EGRESS)
 _ETHERNET: Final = 14
+_NO_MACS: Final = bytes(12)
 _BROADCAST_MAC: Final = b"\xff" * 6
 _ETHERTYPE: Final = {IPV4: b"\x08\x00", IPV6: b"\x86\xdd"}
 _FAMILY: Final = {ethertype: family for family, ethertype in _ETHERTYPE.items()}
@@ -76,6 +78,9 @@ def neighbour_output(box: Box, packet: Packet, route: Route, device: Device) -> 
 
     Ref: net/ipv4/ip_output.c:ip_finish_output2, net/ipv6/ip6_output.c:ip6_finish_output2.
     """
+    if box.unaddressed and device.index in box.unaddressed:
+        point_to_point(box, packet, device)
+        return
     next_hop = route.gateway
     if next_hop is None:
         (next_hop,) = (_destination4 if packet.family == IPV4 else _destination6)(packet.data)
@@ -106,9 +111,26 @@ def hand_over(box: Box, handover: Handover) -> None:
     device, next_hop, data = handover
     packet = Packet(bytearray(data), IPV4 if len(next_hop) == 4 else IPV6, time=box.now)
     packet.oif = device
+    if device.index in box.unaddressed:
+        point_to_point(box, packet, device)
+        return
     mac = box.neighbours.resolve(packet, device, next_hop, box.now)
     if mac is not None:
         transmit(box, device, mac + device.mac + _ETHERTYPE[packet.family] + data)
+
+
+def point_to_point(box: Box, packet: Packet, device: Device) -> None:
+    """Send a packet by a device that has no MAC addresses, and so nobody to ask for."""
+    frame = _NO_MACS + _ETHERTYPE[packet.family] + packet.data
+    if not isinstance(device, Tunnel):
+        transmit(box, device, frame)
+        return
+    passed = _leave(box, device, frame)
+    if passed is None:
+        box.statistics.withheld += 1
+        return
+    packet.data[:] = passed[_ETHERNET:]
+    box.tunnels.send(device, packet)
 
 
 def _group_mac(group: bytes) -> bytes:
@@ -124,13 +146,19 @@ def _group_mac(group: bytes) -> bytes:
 
 
 def transmit(box: Box, device: Device, frame: bytes) -> None:
-    """Hand a complete frame to its device, past the egress chains of that device."""
+    """Hand a complete frame to its device, past the egress chains of that device.
+
+    A device that stands on others hands it on to them.
+    """
     if box.egress_hooks or not device.up:
         passed = _leave(box, device, frame)
         if passed is None:
             box.statistics.withheld += 1
             return
         frame = passed
+    if box.stacked and device.index in box.stacked:
+        stack.descend(box, device, frame)
+        return
     box.statistics.transmit += 1
     box.transmit(device, frame, box.now)
 
@@ -141,8 +169,9 @@ def _leave(box: Box, device: Device, frame: bytes) -> bytes | None:
         box.statistics.drops[Drop.DEVICE_DOWN] += 1
         return None
     for chain in box.egress_hooks.get(device.index, ()):
-        family = _FAMILY.get(frame[12:14], 0)
-        packet = Packet(bytearray(frame[_ETHERNET:]), family, link=frame[:_ETHERNET], time=box.now)
+        start = vlan.TAGGED_HEADER if frame[12:14] in vlan.TAGS else _ETHERNET
+        family = _FAMILY.get(frame[start - 2 : start], 0)
+        packet = Packet(bytearray(frame[start:]), family, link=frame[:start], time=box.now)
         packet.oif = device
         packet.hook = _EGRESS
         dissect_unchecked(packet)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
     from flowtable.router.icmp import Icmp, Output
     from flowtable.router.icmpv6 import Icmpv6
+    from flowtable.router.tunnel import Tunnels
     from flowtable.topology.topology import Topology
 
 _HOST: Final = int(PacketType.HOST)
@@ -54,7 +55,7 @@ class Local:
         delivered: packets taken, by protocol and port (ICMP: type; else 0).
     """
 
-    __slots__ = ("_discovery", "_icmp", "_icmpv6", "_output", "_topology", "delivered")
+    __slots__ = ("_discovery", "_icmp", "_icmpv6", "_output", "_topology", "_tunnels", "delivered")
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class Local:
         icmpv6: Icmpv6,
         discovery: nd.NeighbourDiscovery,
         output: Output,
+        tunnels: Tunnels | None = None,
     ) -> None:
         """Start with nothing delivered.
 
@@ -72,11 +74,13 @@ class Local:
             icmpv6: takes ICMPv6 and sends errors.
             discovery: takes neighbour discovery.
             output: takes a TCP reset, whose ``dst`` and ``oif`` are set.
+            tunnels: take packets that carry others.
         """
         self._topology = topology
         self._icmp = icmp
         self._icmpv6 = icmpv6
         self._discovery = discovery
+        self._tunnels = tunnels
         self._output = output
         self.delivered: Counter[tuple[int, int]] = Counter()
 
@@ -93,6 +97,8 @@ class Local:
             return self._tcp(packet, now)
         if protocol == _IGMP:
             return self._taken(packet, None)
+        if self._tunnels is not None and self._tunnels.serves(IPV4, protocol):
+            return self._taken(packet, self._tunnels.receive(packet, protocol))
         self._icmp.error(packet, icmp.DESTINATION_UNREACHABLE, icmp.PROTOCOL_UNREACHABLE, now=now)
         return Drop.NO_SOCKET
 
@@ -125,6 +131,8 @@ class Local:
             return self._udp(packet, now)
         if protocol == TCP:
             return self._tcp(packet, now)
+        if self._tunnels is not None and self._tunnels.serves(IPV6, protocol):
+            return self._taken(packet, self._tunnels.receive(packet, protocol))
         self._icmpv6.error(packet, icmpv6.PARAMETER_PROBLEM, icmpv6.UNKNOWN_NEXT_HEADER, named_at, now=now)
         return Drop.NO_SOCKET
 

@@ -23,14 +23,19 @@ _OUTPUT: Final = int(Hook.OUTPUT)
 
 
 def send(box: Box, packet: Packet) -> None:
-    """Send a packet of the box's own, routed already, through the output and postrouting hooks.
+    """Send a packet of the box's own, routed already, through the output and postrouting hooks."""
+    box.statistics.output += 1
+    leave(box, packet)
+
+
+def leave(box: Box, packet: Packet) -> None:
+    """Take a routed packet through the output and postrouting hooks.
 
     Where the rules of the output hook change its destination, it is routed again. That it is where
     they change its mark makes no difference in a box without rules of policy routing.
 
     Ref: net/netfilter/nf_nat_proto.c:nf_nat_ipv4_local_fn, net/ipv4/netfilter.c:ip_route_me_harder.
     """
-    box.statistics.output += 1
     packet.hook = _OUTPUT
     before = _destination(packet)
     ipv4 = packet.family == IPV4

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4
 from flowtable.packet.parse import parse_ipv4, parse_ipv6
-from flowtable.router import options, routing
+from flowtable.router import options, routing, vrf
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
+from flowtable.topology.vrf import Vrf
 
 if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
@@ -33,6 +34,8 @@ def ipv4(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None
         return
     packet.hook = _PREROUTING
     verdict = box.ipv4.prerouting(packet)
+    if verdict == _ACCEPT and device.master is not None and isinstance(device.master, Vrf):
+        verdict = vrf.receive(box, device.master, packet)
     if verdict == _ACCEPT:
         routing.ipv4(box, packet)
     else:
@@ -51,6 +54,8 @@ def ipv6(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None
         return
     packet.hook = _PREROUTING
     verdict = box.ipv6.prerouting(packet)
+    if verdict == _ACCEPT and device.master is not None and isinstance(device.master, Vrf):
+        verdict = vrf.receive(box, device.master, packet)
     if verdict == _ACCEPT:
         routing.ipv6(box, packet)
     else:

@@ -25,6 +25,8 @@ class Statistics:
     Attributes:
         ingress: frames received on a device of the box.
         bypass: frames that took the fast path from ingress to the output device.
+        bridged: frames that a bridge sent from one port to others; no IP station sees them.
+        copied: copies of frames beyond the first, for several ports of a bridge or several macvlans.
         arp: ARP messages received.
         arp_sent: ARP messages that the box made itself.
         prerouting: packets that entered the classic path.
@@ -32,7 +34,9 @@ class Statistics:
         routing: packets that reached the routing decision.
         input: packets for the box itself.
         delivered: packets that a service of the box, or the box's own stack, took.
-        output: packets the box made itself.
+        decapsulated: packets that arrived inside of others; those were delivered to the box.
+        output: packets the box made itself, those that carry others through a tunnel included.
+        encapsulated: packets that left inside of others.
         forward: packets routed through.
         offloadable: those of ``forward`` that were TCP, UDP or GRE, which a flowtable can take.
         postrouting: packets on their way out by the classic path.
@@ -48,6 +52,8 @@ class Statistics:
 
     ingress: int = 0
     bypass: int = 0
+    bridged: int = 0
+    copied: int = 0
     arp: int = 0
     arp_sent: int = 0
     prerouting: int = 0
@@ -55,7 +61,9 @@ class Statistics:
     routing: int = 0
     input: int = 0
     delivered: int = 0
+    decapsulated: int = 0
     output: int = 0
+    encapsulated: int = 0
     forward: int = 0
     offloadable: int = 0
     postrouting: int = 0
@@ -76,9 +84,9 @@ class Statistics:
     @property
     def unended(self) -> int:
         """Packets that came into being and neither left the box nor ended in it."""
-        begun = self.ingress + self.output + self.arp_sent + self.fragmented
+        begun = self.ingress + self.copied + self.decapsulated + self.output + self.arp_sent + self.fragmented
         ended = self.transmit + self.delivered + self.arp + self.reassembled + self.drops.total()
-        return begun - ended
+        return begun - ended - self.encapsulated
 
     @property
     def egress(self) -> int:
