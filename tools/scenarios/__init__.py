@@ -1,0 +1,1 @@
+"""Recorded truth: scenarios, what real kernels made of them, and what the box makes of them."""

@@ -1,0 +1,164 @@
+"""A real box: a network namespace that is what a box file says, its cables in a second one."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Final, Self
+
+from scenarios.machine import devices as words
+from scenarios.machine.namespace import Namespace
+from scenarios.machine.pppoe import Session
+from scenarios.machine.wire import Wire
+
+QUIET: Final = {
+    "net.ipv4.conf.all.rp_filter": 0,
+    "net.ipv4.conf.default.rp_filter": 0,
+    "net.ipv6.conf.all.accept_dad": 0,
+    "net.ipv6.conf.default.accept_dad": 0,
+    "net.ipv6.conf.default.dad_transmits": 0,
+    "net.ipv6.conf.default.accept_ra": 0,
+    "net.ipv6.conf.default.router_solicitations": 0,
+    "net.ipv6.conf.default.addr_gen_mode": 0,
+}
+"""Linux's defaults, which distributions change, and no chatter of a host that looks for its router."""
+_NO_OFFLOADS: Final = "rx off tx off sg off tso off gso off gro off".split()
+_EARLY: Final = (".all.", ".default.")
+
+
+class Machine:
+    """The box, its far ends, and what it can be told to change."""
+
+    def __init__(self, box: dict[str, Any], ruleset: str) -> None:
+        """Build the box.
+
+        Args:
+            box: the box file.
+            ruleset: what nft loads.
+
+        Raises:
+            MachineError: the kernel does not have what the box needs.
+        """
+        self.sessions: list[Session] = []
+        self._sockets = ExitStack()
+        self.far, self.near = Namespace(), Namespace()
+        self.devices: list[dict[str, Any]] = box["devices"]
+        self.far.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
+        stated: dict[str, Any] = box.get("sysctls") or {}
+        early = {name: value for name, value in stated.items() if _general(name)}
+        for name, value in {**QUIET, **early}.items():
+            self.near.sysctl(name, value)
+        self.near.ip(["link set lo up"])
+        self.wire = Wire(self.far)
+        self.add(self.devices)
+        for name in stated.keys() - early.keys():
+            self.near.sysctl(name, stated[name])
+        for item, family in (("route", words.route_family), ("rule", words.rule_family)):
+            for entry in box.get(f"{item}s") or ():
+                text = words.route_words(entry) if item == "route" else words.rule_words(entry)
+                self.near.run("ip", family(entry), item, "add", *text.split())
+        neighbours = box.get("neighbours") or ()
+        self.near.ip(f"neighbour replace {words.neighbour_words(entry)}" for entry in neighbours)
+        self.near.bridge(f"fdb replace {words.fdb_words(entry)}" for entry in box.get("fdb") or ())
+        for service in box.get("services") or ():
+            self._listen(service)
+        self.near.run("nft", "-f", "-", text=ruleset)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.wire.close()
+        self._sockets.close()
+        for session in self.sessions:
+            session.close()
+        for namespace in (self.near, self.far):
+            namespace.close()
+
+    def add(self, devices: list[dict[str, Any]]) -> None:
+        """Add devices, in their order: each after those that it stands on, slaves before they are up."""
+        for device in devices:
+            self._add(device)
+        self._enslave(devices)
+        for device in devices:
+            self._up(device)
+
+    def _add(self, device: dict[str, Any]) -> None:
+        kind, name = words.kind(device), device["name"]
+        if kind == "pppoe":
+            self._pppoe(device)
+        elif kind != "loopback":
+            self.near.ip(words.KINDS[kind](device, self.far.path))
+        if kind == "ethernet":
+            self.near.run("ethtool", "-K", name, *_NO_OFFLOADS)
+            self.far.run("ethtool", "-K", name, *_NO_OFFLOADS)
+            self.far.ip([f"link set {name} up"])
+        if device.get("addrgenmode") == "none":
+            self.near.ip([f"link set {name} addrgenmode none"])
+
+    def _pppoe(self, device: dict[str, Any]) -> None:
+        lower = next(each for each in self.devices if each["name"] == device["parent"])
+        self._up(lower)
+        peer = bytes.fromhex(device["peer"].replace(":", ""))
+        session = Session(self.near, device["parent"], device["session"], peer)
+        self.sessions.append(session)
+        self.near.ip([f"link set {session.device} name {device['name']} mtu {device.get('mtu', 1492)}"])
+
+    def _enslave(self, devices: list[dict[str, Any]]) -> None:
+        slaves = [device for device in devices if "master" in device]
+        self.near.ip(f"link set {slave['name']} master {slave['master']}" for slave in slaves)
+        bridges = {each["name"]: each for each in self.devices if words.kind(each) == "bridge"}
+        lines: list[str] = []
+        for device in devices:
+            owner = bridges.get(device.get("master", device["name"]))
+            if owner is not None and owner.get("vlan_filtering"):
+                lines += words.vlans(device, owner.get("vlan_default_pvid", 1))
+        self.near.bridge(lines)
+
+    def _up(self, device: dict[str, Any]) -> None:
+        name = device["name"]
+        if device.get("group"):
+            self.near.ip([f"link set {name} group {device['group']}"])
+        if device.get("up", True):
+            self.near.ip([f"link set {name} up"])
+        self.near.ip(words.addresses(device))
+        if "active" in device:
+            self.near.ip([f"link set {name} type bond active_slave {device['active']}"])
+        bridges = [each["name"] for each in self.devices if words.kind(each) == "bridge"]
+        if device.get("master") in bridges:
+            self.near.bridge(words.port(device))
+
+    def _listen(self, service: dict[str, Any]) -> None:
+        udp = service["protocol"] == "udp"
+        with self.near.inside():
+            sock = socket.socket(
+                socket.AF_INET6 if ":" in service.get("address", "::") else socket.AF_INET,
+                socket.SOCK_DGRAM if udp else socket.SOCK_STREAM,
+            )
+            self._sockets.enter_context(sock)
+            sock.bind((service.get("address", "::"), service["port"]))
+            if not udp:
+                sock.listen()
+
+    def connections(self) -> list[str]:
+        """``conntrack -L`` of both families, sorted."""
+        listed = "".join(self.near.run("conntrack", "-L", "-f", family) for family in ("ipv4", "ipv6"))
+        return sorted(listed.splitlines())
+
+    def ruleset(self) -> str:
+        """``nft list ruleset``."""
+        return self.near.run("nft", "list", "ruleset")
+
+
+def _general(name: str) -> bool:
+    """Whether a sysctl is of no device, or of all: it has to be set before there are devices."""
+    return any(word in name for word in _EARLY) or not any(word in name for word in (".conf.", ".neigh."))
+
+
+def cables(devices: Iterable[dict[str, Any]]) -> list[str]:
+    """Names of the devices that have a far end."""
+    return words.far_ends(devices)

@@ -1,0 +1,91 @@
+"""Playing a scenario on a real box, and writing down what the box did."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import re
+import time
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from flowtable.capture import Direction
+from flowtable.cli.chance import Chance
+from flowtable.clock import SECOND
+from scenarios.folder import START, Folder, write_capture
+from scenarios.machine.change import happen
+from scenarios.machine.machine import Machine, cables
+from scenarios.machine.wire import Heard
+from scenarios.outcome import Outcome, Sent
+
+SPONTANEOUS: Final = 0.25
+"""Seconds after which a frame is no answer to what came before it, but a timer's."""
+_ROUNDED: Final = 0.1
+
+
+class Stimulus(NamedTuple):
+    """What happens to the box: a frame on one of its devices, or an event."""
+
+    at: int
+    device: str = ""
+    frame: bytes = b""
+    event: dict[str, Any] | None = None
+
+
+def stimuli(folder: Folder) -> list[Stimulus]:
+    """Frames and events in their order; an event comes before the frames of the same time."""
+    frames = [Stimulus(record.time, record.interface, record.data) for record in folder.frames("input.pcapng")]
+    events = [
+        Stimulus(START + round(float(event["at"]) * SECOND), event=event) for event in folder.events
+    ]
+    return sorted(events + frames, key=lambda each: each.at)
+
+
+def play(folder: Folder, quiet: float) -> Outcome:
+    """Build the box and play the scenario.
+
+    Every stimulus waits until the time after the one before it has passed, and until the box is
+    quiet. A frame gets the time of the stimulus that it answers.
+
+    Args:
+        folder: the scenario.
+        quiet: after how many seconds without a frame the box is quiet.
+    """
+    box = folder.box
+    chance = Chance()
+    sent: list[Sent] = []
+    with Machine(box, folder.text("ruleset.nft")) as machine:
+        machine.wire.listen(0.05, time.monotonic() + 0.1)
+        steps = stimuli(folder)
+        for step, following in zip(steps, [*steps[1:], None], strict=True):
+            begun = time.monotonic()
+            if step.event is not None:
+                happen(machine, step.event)
+            else:
+                chance.saw(step.frame)
+                machine.wire.send(step.device, step.frame)
+            gap = (following.at - step.at) / SECOND if following else 0.0
+            for heard in machine.wire.listen(quiet, begun + gap):
+                sent.append(Sent(heard.device, step.at + _late(heard, begun), chance.without(heard.frame)))
+        return Outcome(sent, machine.connections(), machine.ruleset())
+
+
+def _late(heard: Heard, begun: float) -> int:
+    late = heard.time - begun
+    return 0 if late < SPONTANEOUS else round(round(late / _ROUNDED) * _ROUNDED * SECOND)
+
+
+def write(folder: Folder, outcome: Outcome, path: Path | None = None) -> None:
+    """Write what the kernel did into the scenario's folder, or another."""
+    path = path or folder.path
+    frames = [(device, at, frame, Direction.OUT) for device, at, frame in outcome.frames]
+    write_capture(path / "expected.pcapng", cables(folder.box["devices"]), frames)
+    (path / "expected.conntrack").write_text("".join(f"{line}\n" for line in outcome.connections))
+    (path / "expected.ruleset").write_text(outcome.ruleset)
+    (path / "about.txt").write_text(f"{kernel()}, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}\n")
+
+
+def kernel() -> str:
+    """The running kernel, ``Linux 6.12.100``."""
+    found = re.match(r"\d+\.\d+(\.\d+)?", platform.release())
+    return f"Linux {found[0] if found else platform.release()}"

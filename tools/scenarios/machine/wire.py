@@ -1,0 +1,101 @@
+"""The far ends of a box's cables: packet sockets that send what the box is to receive and hear what it sends."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import time
+from typing import Final, NamedTuple
+
+from scenarios.machine.namespace import Namespace
+
+_ETH_P_ALL: Final = 3
+_OUTGOING: Final = 4
+_SOL_PACKET: Final = 263
+_PACKET_AUXDATA: Final = 8
+_AUXDATA: Final = struct.Struct("=IIIHHHH")
+_TCI_VALID: Final = 1 << 4
+_TPID_VALID: Final = 1 << 6
+_LISTENERS: Final = (b"\x83", b"\x84", b"\x8f")
+
+
+class Heard(NamedTuple):
+    """A frame that the box sent, and when, by the monotonic clock in seconds."""
+
+    device: str
+    frame: bytes
+    time: float
+
+
+class Wire:
+    """All far ends of a box."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
+        self._senders: dict[str, socket.socket] = {}
+        with namespace.inside():
+            self._ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+        self._ear.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
+        self._ear.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        self._ear.setblocking(False)
+
+    def close(self) -> None:
+        """Let go of the sockets."""
+        for sock in (self._ear, *self._senders.values()):
+            sock.close()
+
+    def send(self, device: str, frame: bytes) -> None:
+        """Put a frame on the wire of one of the box's devices."""
+        sock = self._senders.get(device)
+        if sock is None:
+            with self._namespace.inside():
+                sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+                sock.bind((device, 0))
+            self._senders[device] = sock
+        sock.send(frame)
+
+    def listen(self, quiet: float, until: float) -> list[Heard]:
+        """What the box sends until the time given, and from then on until it is quiet for that long.
+
+        Args:
+            quiet: seconds.
+            until: by the monotonic clock, seconds.
+        """
+        heard: list[Heard] = []
+        while True:
+            left = max(quiet, until - time.monotonic())
+            if not select.select([self._ear], [], [], left)[0]:
+                return heard
+            data, ancillary, _, address = self._ear.recvmsg(1 << 17, 64)
+            if address[2] == _OUTGOING or address[0] == "lo":
+                continue
+            frame = _tagged(data, ancillary)
+            if not _listener_report(frame):
+                heard.append(Heard(address[0], frame, time.monotonic()))
+
+
+def _tagged(data: bytes, ancillary: list[tuple[int, int, bytes]]) -> bytes:
+    """The frame with the outermost VLAN tag, which the kernel takes off before anybody sees it."""
+    for level, kind, value in ancillary:
+        if (level, kind) == (_SOL_PACKET, _PACKET_AUXDATA):
+            status, _, _, _, _, tci, tpid = _AUXDATA.unpack_from(value)
+            if status & _TCI_VALID:
+                protocol = tpid if status & _TPID_VALID else 0x8100
+                return data[:12] + struct.pack(">HH", protocol, tci) + data[12:]
+    return data
+
+
+def _listener_report(frame: bytes) -> bool:
+    """Whether it is a multicast listener report: the kernel joins groups of its own accord."""
+    at = 12
+    while frame[at : at + 2] in (b"\x81\x00", b"\x88\xa8"):
+        at += 4
+    if frame[at : at + 2] == b"\x88\x64":
+        at += 6
+        if frame[at : at + 2] != b"\x00\x57":
+            return False
+    elif frame[at : at + 2] != b"\x86\xdd":
+        return False
+    header = frame[at + 2 :]
+    return header[6:7] == b"\x00" and header[48:49] in _LISTENERS

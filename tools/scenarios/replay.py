@@ -1,0 +1,40 @@
+"""A scenario here: the offline box instead of a real one."""
+
+from __future__ import annotations
+
+from flowtable.cli.chance import Chance
+from flowtable.cli.listing import connection_lines
+from flowtable.events import load as load_events
+from flowtable.clock import SECOND
+from flowtable.profile import Profile
+from flowtable.router import Box
+from flowtable.ruleset import parse, print_ruleset
+from flowtable.topology.boxfile import load
+from scenarios.folder import START, Folder
+from scenarios.outcome import Outcome, Sent
+
+
+def replay(folder: Folder, profile: Profile) -> Outcome:
+    """Play a scenario on the box."""
+    chance = Chance()
+    sent: list[Sent] = []
+    ruleset = parse(folder.text("ruleset.nft"), "ruleset.nft")
+    box = Box(
+        load(folder.text("box.yaml")),
+        ruleset,
+        profile=profile,
+        transmit=lambda device, frame, time: sent.append(Sent(device.name, time, chance.without(frame))),
+    )
+    box.advance(START)
+    agenda = load_events(folder.text("events.yaml") or "[]")
+    for record in folder.frames("input.pcapng"):
+        while agenda and START + agenda[0].at <= record.time:
+            event = agenda.pop(0)
+            box.advance(START + event.at)
+            event.happen(box)
+        chance.saw(record.data)
+        box.receive(box.topology.devices[record.interface], record.data, record.time)
+    for event in agenda:
+        box.advance(START + event.at)
+        event.happen(box)
+    return Outcome(sent, sorted(connection_lines(box)), print_ruleset(box.ruleset))
