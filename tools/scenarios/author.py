@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import copy
 import json
+import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from scapy.layers.inet import IP, TCP
+from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import Ether
+from scapy.layers.l2 import ARP
 from scapy.packet import Packet
 
 from flowtable.capture import Direction
@@ -69,6 +70,44 @@ def router(*, lan_mtu: int = 1500, wan_mtu: int = 1500, **sysctls: int) -> Box:
     }
 
 
+@dataclass(frozen=True)
+class Side:
+    """Where packets of one side come in.
+
+    Attributes:
+        device: the device with the cable.
+        src: the MAC address of the host.
+        dst: that of the box.
+        tags: VLAN tags, the outermost first: TPID and TCI.
+        session: the PPPoE session, None without.
+    """
+
+    device: str
+    src: str
+    dst: str
+    tags: tuple[tuple[int, int], ...] = ()
+    session: int | None = None
+
+    def frame(self, packet: Packet | bytes) -> bytes:
+        """The frame that brings a packet."""
+        data, kind = bytes(packet), _ethertype(packet)
+        if self.session is not None:
+            protocol = 0x21 if kind == 0x0800 else 0x57
+            header = struct.pack(">BBHHH", 0x11, 0, self.session, len(data) + 2, protocol)
+            data, kind = header + data, 0x8864
+        tags = b"".join(struct.pack(">HH", *tag) for tag in self.tags)
+        return mac(self.dst) + mac(self.src) + tags + kind.to_bytes(2, "big") + data
+
+
+def mac(text: str) -> bytes:
+    """A MAC address."""
+    return bytes.fromhex(text.replace(":", ""))
+
+
+LAN_SIDE: Final = Side("lan0", CLIENT_MAC, LAN_MAC)
+WAN_SIDE: Final = Side("wan0", SERVER_MAC, WAN_MAC)
+
+
 @dataclass
 class Scenario:
     """A scenario that is being written.
@@ -77,12 +116,16 @@ class Scenario:
         text: what it shows, in a line.
         box: the box file.
         rules: the ruleset.
+        client: where the client's packets come in.
+        server: where the server's do.
         now: seconds since the first frame.
     """
 
     text: str
     box: Box = field(default_factory=router)
     rules: str = ""
+    client: Side = LAN_SIDE
+    server: Side = WAN_SIDE
     now: float = 0.0
     frames: list[tuple[str, float, bytes]] = field(default_factory=list)
     events: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
@@ -92,13 +135,15 @@ class Scenario:
         self.frames.append((device, self.now, bytes(frame)))
         self.now += STEP
 
-    def lan(self, packet: Packet | bytes, *, src: str = CLIENT_MAC, dst: str = LAN_MAC) -> None:
+    def lan(self, packet: Packet | bytes, **changed: Any) -> None:
         """A packet from the client's side."""
-        self.frame("lan0", Ether(src=src, dst=dst, type=_ethertype(packet)) / packet)
+        side = replace(self.client, **changed)
+        self.frame(side.device, side.frame(packet))
 
-    def wan(self, packet: Packet | bytes, *, src: str = SERVER_MAC, dst: str = WAN_MAC) -> None:
+    def wan(self, packet: Packet | bytes, **changed: Any) -> None:
         """A packet from the server's side."""
-        self.frame("wan0", Ether(src=src, dst=dst, type=_ethertype(packet)) / packet)
+        side = replace(self.server, **changed)
+        self.frame(side.device, side.frame(packet))
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
@@ -207,10 +252,72 @@ def _network(src: str, dst: str, **fields: Any) -> Packet:
 
 
 def _ethertype(packet: Packet | bytes) -> int:
-    if isinstance(packet, bytes):
-        return 0x0800 if packet[0] >> 4 == 4 else 0x86DD
-    kind = Ether(src=CLIENT_MAC, dst=LAN_MAC) / packet
-    return int.from_bytes(bytes(kind)[12:14], "big")
+    if isinstance(packet, ARP):
+        return 0x0806
+    return 0x0800 if bytes(packet)[0] >> 4 == 4 else 0x86DD
+
+
+@dataclass
+class Udp:
+    """A conversation of datagrams."""
+
+    s: Scenario
+    sport: int = 5000
+    dport: int = 53
+    src: str = CLIENT
+    dst: str = SERVER
+    seen_src: str = ""
+    seen_dst: str = ""
+    seen_sport: int = 0
+    seen_dport: int = 0
+
+    def out(self, data: bytes = b"question", **fields: Any) -> None:
+        """The client sends a datagram."""
+        self.s.lan(_network(self.src, self.dst, **fields) / UDP(sport=self.sport, dport=self.dport) / data)
+
+    def back(self, data: bytes = b"the answer", **fields: Any) -> None:
+        """The server sends a datagram."""
+        network = _network(self.seen_dst or self.dst, self.seen_src or self.src, **fields)
+        ports = {"sport": self.seen_dport or self.dport, "dport": self.seen_sport or self.sport}
+        self.s.wan(network / UDP(**ports) / data)
+
+    def talk(self, times: int = 1) -> None:
+        """A question and its answer."""
+        for _ in range(times):
+            self.out()
+            self.back()
+
+
+def traffic(s: Scenario) -> None:
+    """What goes through every box: UDP and TCP, IPv4 and IPv6, each way often enough to be offloaded."""
+    Udp(s).talk(3)
+    connection = Tcp(s)
+    connection.open()
+    connection.talk(2)
+    Udp(s, src=CLIENT6, dst=SERVER6).talk(3)
+
+
+def flowtable(
+    *devices: str, options: str = "", add: str = "flow add @f", before: str = "", more: str = ""
+) -> str:
+    """Rules with a flowtable; the last counter of the chain tells how much goes the classic path."""
+    listed = ", ".join(devices or ("lan0", "wan0"))
+    return f"""
+table inet x {{
+    flowtable f {{
+        hook ingress priority filter
+        devices = {{ {listed} }}
+        {options}
+    }}
+    chain forward {{
+        type filter hook forward priority filter; policy accept;
+        {before}
+        {add}
+        counter
+    }}
+    {more}
+}}
+"""
 
 
 WRITTEN: Final[dict[str, Scenario]] = {}

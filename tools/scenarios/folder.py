@@ -88,7 +88,9 @@ def folders(names: Iterable[str] = ()) -> list[Folder]:
     return chosen if names else found
 
 
-def write_capture(path: Path, devices: Iterable[str], frames: Iterable[tuple[str, int, bytes, Direction]]) -> None:
+def write_capture(
+    path: Path, devices: Iterable[str], frames: Iterable[tuple[str, int, bytes, Direction]]
+) -> None:
     """Write a capture: device, time in nanoseconds, frame and direction of each."""
     with path.open("wb") as stream, PcapngWriter(stream, devices) as writer:
         for device, time, frame, direction in frames:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from flowtable.cli.chance import Chance
 from flowtable.cli.listing import connection_lines
 from flowtable.events import load as load_events
-from flowtable.clock import SECOND
 from flowtable.profile import Profile
 from flowtable.router import Box
 from flowtable.ruleset import parse, print_ruleset

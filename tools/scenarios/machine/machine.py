@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final, Self
@@ -24,7 +24,7 @@ QUIET: Final = {
     "net.ipv6.conf.default.addr_gen_mode": 0,
 }
 """Linux's defaults, which distributions change, and no chatter of a host that looks for its router."""
-_NO_OFFLOADS: Final = "rx off tx off sg off tso off gso off gro off".split()
+_NO_OFFLOADS: Final = ["rx", "off", "tx", "off", "sg", "off", "tso", "off", "gso", "off", "gro", "off"]
 _EARLY: Final = (".all.", ".default.")
 
 
@@ -101,12 +101,17 @@ class Machine:
             self.near.ip([f"link set {name} addrgenmode none"])
 
     def _pppoe(self, device: dict[str, Any]) -> None:
-        lower = next(each for each in self.devices if each["name"] == device["parent"])
-        self._up(lower)
+        self.near.ip(f"link set {name} up" for name in reversed(list(self._below(device))))
         peer = bytes.fromhex(device["peer"].replace(":", ""))
         session = Session(self.near, device["parent"], device["session"], peer)
         self.sessions.append(session)
         self.near.ip([f"link set {session.device} name {device['name']} mtu {device.get('mtu', 1492)}"])
+
+    def _below(self, device: dict[str, Any]) -> Iterator[str]:
+        """Names of the devices that one stands on, the nearest first."""
+        while "parent" in device:
+            device = next(each for each in self.devices if each["name"] == device["parent"])
+            yield device["name"]
 
     def _enslave(self, devices: list[dict[str, Any]]) -> None:
         slaves = [device for device in devices if "master" in device]

@@ -34,10 +34,10 @@ class Stimulus(NamedTuple):
 
 def stimuli(folder: Folder) -> list[Stimulus]:
     """Frames and events in their order; an event comes before the frames of the same time."""
-    frames = [Stimulus(record.time, record.interface, record.data) for record in folder.frames("input.pcapng")]
-    events = [
-        Stimulus(START + round(float(event["at"]) * SECOND), event=event) for event in folder.events
+    frames = [
+        Stimulus(record.time, record.interface, record.data) for record in folder.frames("input.pcapng")
     ]
+    events = [Stimulus(START + round(float(event["at"]) * SECOND), event=event) for event in folder.events]
     return sorted(events + frames, key=lambda each: each.at)
 
 
