@@ -47,7 +47,7 @@ Author = Callable[["Scenario"], None]
 
 
 def router(*, lan_mtu: int = 1500, wan_mtu: int = 1500, **sysctls: int) -> Box:
-    """A router with a client on lan0 and a server on wan0; of a sysctl's name the dots are two underscores."""
+    """A router with a client on lan0 and a server on wan0; dots of a sysctl's name are two underscores."""
     lan: Box = {"name": "lan0", "mac": LAN_MAC, "addresses": [f"{LAN}/24", f"{LAN6}/64"]}
     wan: Box = {"name": "wan0", "mac": WAN_MAC, "addresses": [f"{WAN}/24", f"{WAN6}/64"]}
     for device, mtu in ((lan, lan_mtu), (wan, wan_mtu)):

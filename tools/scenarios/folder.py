@@ -38,6 +38,11 @@ class Folder:
         """The folder it is in."""
         return self.path.parent.name
 
+    @property
+    def title(self) -> str:
+        """What it shows, in a line."""
+        return self.text("box.yaml").partition("\n")[0].removeprefix("# ")
+
     def text(self, file: str) -> str:
         """The content of one of its files, nothing if it has none."""
         path = self.path / file

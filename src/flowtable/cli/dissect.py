@@ -7,8 +7,8 @@ frames have equal fields.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import zip_longest
 from ipaddress import ip_address
+from itertools import zip_longest
 from typing import Final, TypeAlias
 
 from flowtable.packet.packet import GRE, ICMP, ICMPV6, TCP, UDP
@@ -40,7 +40,7 @@ def _tci(value: bytes) -> str:
 
 
 def _tcp_flags(value: bytes) -> str:
-    names = "FIN SYN RST PSH ACK URG ECE CWR".split()
+    names = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"]
     set_ones = [name for bit, name in enumerate(names) if value[1] >> bit & 1]
     return f"{' '.join(set_ones) or 'none'}, header {value[0] >> 4 << 2} bytes, reserved {value[0] & 15}"
 

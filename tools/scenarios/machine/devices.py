@@ -17,7 +17,8 @@ def ethernet(device: Device, far: str) -> Lines:
     """A cable: its far end has the same name, in the namespace at the path ``far``."""
     name = device["name"]
     mtu = device.get("mtu", 1500)
-    yield f"link add {name} address {device['mac']} mtu {mtu} type veth peer name {name} mtu {FAR_MTU} netns {far}"
+    peer = f"peer name {name} mtu {FAR_MTU} netns {far}"
+    yield f"link add {name} address {device['mac']} mtu {mtu} type veth {peer}"
 
 
 def vlan(device: Device, far: str) -> Lines:
@@ -63,8 +64,8 @@ def tunnel(device: Device, far: str) -> Lines:
     ttl = device.get("ttl", 0) or "inherit"
     limit = f" encaplimit {device['encaplimit']}" if "encaplimit" in device else ""
     yield (
-        f"link add {device['name']} {_mtu(device)}type {kind} local {device['local']} remote {device['remote']}"
-        f" ttl {ttl}{limit}{parent}"
+        f"link add {device['name']} {_mtu(device)}type {kind}"
+        f" local {device['local']} remote {device['remote']} ttl {ttl}{limit}{parent}"
     )
 
 

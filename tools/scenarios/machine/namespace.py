@@ -69,7 +69,7 @@ class Namespace:
         self.run("bridge", "-batch", "-", text="\n".join(lines) + "\n")
 
     def sysctl(self, name: str, value: object) -> None:
-        """Set a sysctl, dotted as sysctl(8) has it."""
+        """``sysctl -w``, the name with dots."""
         parts = ["." if part == "/" else part for part in name.split(".")]
         path = Path("/proc/sys", *(part.replace("/", ".") for part in parts))
         with self.inside():

@@ -65,8 +65,10 @@ def play(folder: Folder, quiet: float) -> Outcome:
                 chance.saw(step.frame)
                 machine.wire.send(step.device, step.frame)
             gap = (following.at - step.at) / SECOND if following else 0.0
-            for heard in machine.wire.listen(quiet, begun + gap):
-                sent.append(Sent(heard.device, step.at + _late(heard, begun), chance.without(heard.frame)))
+            sent += (
+                Sent(heard.device, step.at + _late(heard, begun), chance.without(heard.frame))
+                for heard in machine.wire.listen(quiet, begun + gap)
+            )
         return Outcome(sent, machine.connections(), machine.ruleset())
 
 

@@ -1,4 +1,4 @@
-"""The far ends of a box's cables: packet sockets that send what the box is to receive and hear what it sends."""
+"""The far ends of a box's cables: packet sockets that send to the box, and hear what it sends."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _listener_report(frame: bytes) -> bool:
     while frame[at : at + 2] in (b"\x81\x00", b"\x88\xa8"):
         at += 4
     if frame[at : at + 2] == b"\x88\x64":
-        at += 6
+        at += 8
         if frame[at : at + 2] != b"\x00\x57":
             return False
     elif frame[at : at + 2] != b"\x86\xdd":

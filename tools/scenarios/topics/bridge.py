@@ -60,7 +60,7 @@ def raw(s: Scenario, port: str, src: str, dst: str, data: bytes = b"hello") -> N
 
 @scenario
 def learning(s: Scenario) -> None:
-    """Flooded while nobody knows where the host is, then not any more; nothing goes back where it came from."""
+    """Flooded while nobody knows where the host is, then not any more; never back where it came from."""
     s.box = bridged(ports=("lan1", "lan2", "lan3"))
     raw(s, "lan1", CLIENT_MAC, OTHER_MAC, b"flooded")
     raw(s, "lan2", OTHER_MAC, CLIENT_MAC, b"known")

@@ -193,21 +193,3 @@ def ip6ip6_without_limit(s: Scenario) -> None:
     s.box = tunnelled6(ttl=64, encaplimit="none")
     s.rules = flowtable("lan0", "tun0")
     _six(s)
-
-
-@scenario
-def sit(s: Scenario) -> None:
-    """IPv6 in IPv4."""
-    tunnel: Box = {
-        "name": "tun0",
-        "kind": "sit",
-        "local": "10.0.2.1",
-        "remote": SERVER,
-        "ttl": 64,
-        "addresses": ["2001:db8:9::1/64"],
-    }
-    s.box = changed(router(), devices=[tunnel])
-    inner = IPv6(src="2001:db8:9::2", dst=CLIENT6, hlim=9) / UDP(sport=53, dport=5000) / b"answer"
-    for _ in range(2):
-        Udp(s, src=CLIENT6, dst="2001:db8:9::2").out()
-        s.wan(IP(src=SERVER, dst="10.0.2.1", id=0x4242, proto=41) / Raw(bytes(inner)))

@@ -1,0 +1,50 @@
+"""The box against recorded truth: what Linux made of the scenarios of ``tests/scenarios``."""
+
+from __future__ import annotations
+
+import pytest
+
+from scenarios.author import WRITTEN
+from scenarios.folder import RECORDED, Folder, folders
+from scenarios.judge import DEFAULT, KERNEL, Verdict, intended, judge, not_yet
+from scenarios.topics import describe
+
+FOLDERS = folders()
+REPLAYED = [folder for folder in FOLDERS if folder.topic not in not_yet()]
+
+
+def name(folder: Folder) -> str:
+    return folder.name
+
+
+@pytest.mark.parametrize("folder", REPLAYED, ids=name)
+def test_the_profile_of_the_recorded_kernel_is_identical(folder):
+    judgement = judge(folder, KERNEL)
+    assert judgement.verdict is Verdict.IDENTICAL, "\n".join(judgement.found)
+
+
+@pytest.mark.parametrize("folder", REPLAYED, ids=name)
+def test_the_default_profile_is_identical_or_says_why_not(folder):
+    judgement = judge(folder, DEFAULT)
+    assert judgement.verdict is not Verdict.DIFFERENT, "\n".join(judgement.found)
+
+
+def test_scenarios_are_what_their_descriptions_say(tmp_path):
+    describe()
+    assert sorted(WRITTEN) == [folder.name for folder in FOLDERS]
+    for folder in FOLDERS:
+        WRITTEN[folder.name].write(tmp_path / folder.name)
+        written = {file.name: file.read_bytes() for file in (tmp_path / folder.name).iterdir()}
+        there = {file.name: file.read_bytes() for file in folder.path.iterdir() if file.name not in RECORDED}
+        assert there == written, f"{folder.name}: run tools/write-scenarios, then record it anew"
+
+
+def test_everything_is_recorded():
+    for folder in FOLDERS:
+        for file in RECORDED:
+            assert (folder.path / file).exists(), f"{folder.name}/{file}: run tools/record-scenario"
+
+
+def test_reasons_and_topics_are_of_scenarios():
+    assert set(intended()) <= {folder.name for folder in REPLAYED}
+    assert set(not_yet()) <= {folder.topic for folder in FOLDERS}

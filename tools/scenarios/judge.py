@@ -1,0 +1,65 @@
+"""Judging the box by recorded truth: the same, or different, or different on purpose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from typing import Final
+
+from flowtable.events import EventError
+from flowtable.profile import PROFILES
+from flowtable.ruleset import RulesetError
+from flowtable.topology.boxfile import BoxError
+from scenarios.folder import SCENARIOS, Folder, yaml
+from scenarios.outcome import differences, recorded
+from scenarios.replay import replay
+
+KERNEL: Final = "linux-6.12"
+"""The profile that has to do what the recorded kernel did, without exception."""
+DEFAULT: Final = "default"
+"""The profile that may differ on purpose: where it has none of the kernel's known limitations."""
+
+
+class Verdict(Enum):
+    """What came of holding a scenario against its recording."""
+
+    IDENTICAL = "identical"
+    DIFFERENT = "different"
+    INTENDED = "intended"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, and what is different, in words."""
+
+    verdict: Verdict
+    found: list[str]
+
+
+@cache
+def intended() -> dict[str, str]:
+    """Scenarios in which the default profile differs on purpose, and why."""
+    reasons: dict[str, str] = yaml((SCENARIOS / "intended.yaml").read_text()) or {}
+    return reasons
+
+
+@cache
+def not_yet() -> tuple[str, ...]:
+    """Topics that the box cannot replay yet."""
+    topics: list[str] = yaml((SCENARIOS / "not-yet.yaml").read_text()) or []
+    return tuple(topics)
+
+
+def judge(folder: Folder, profile: str = KERNEL) -> Judgement:
+    """Replay a scenario and hold it against its recording."""
+    try:
+        found = differences(recorded(folder), replay(folder, PROFILES[profile]))
+    except (BoxError, RulesetError, EventError) as error:
+        found = [f"cannot be replayed: {error}"]
+    if profile == DEFAULT and folder.name in intended():
+        # What is said to differ and does not is wrong as well.
+        return Judgement(
+            Verdict.INTENDED if found else Verdict.DIFFERENT, found or ["does not differ at all"]
+        )
+    return Judgement(Verdict.DIFFERENT if found else Verdict.IDENTICAL, found)
