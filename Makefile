@@ -5,7 +5,7 @@ RUN    := .venv/.run
 DEV    := .venv/.dev
 EXAMPLE := examples/home-router
 
-.PHONY: demo test lint fuzz bench clean
+.PHONY: demo test lint truth fuzz bench clean
 
 demo: $(RUN)
 	$(BIN)/flowtable run $(EXAMPLE)/ruleset.nft --box $(EXAMPLE)/box.yaml $(EXAMPLE)/input.pcapng \
@@ -20,6 +20,9 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+truth: $(DEV)
+	PYTHONPATH=tools $(BIN)/python tools/truth
 
 fuzz: $(DEV)
 	$(BIN)/python tools/fuzz

@@ -1,12 +1,8 @@
 """Writing scenarios: a few lines of Python each, in the modules of ``scenarios.topics``.
 
-    @scenario
-    def udp_each_way(s: Scenario) -> None:
-        \"""A datagram, and its answer.\"""
-        s.lan(IP(src=CLIENT, dst=SERVER) / UDP(sport=5000, dport=53) / b"question")
-        s.wan(IP(src=SERVER, dst=CLIENT) / UDP(sport=53, dport=5000) / b"answer")
-
-``tools/write-scenarios`` makes folders of them. The same description makes the same files.
+A scenario is a function that is told by ``scenario`` to be one: it sends packets, changes the
+box and lets time pass. Its docstring is the scenario's title. The same function makes the same
+files; ``tools/write-scenarios`` writes them.
 """
 
 from __future__ import annotations

@@ -58,8 +58,7 @@ def judge(folder: Folder, profile: str = KERNEL) -> Judgement:
     except (BoxError, RulesetError, EventError) as error:
         found = [f"cannot be replayed: {error}"]
     if profile == DEFAULT and folder.name in intended():
-        # What is said to differ and does not is wrong as well.
-        return Judgement(
-            Verdict.INTENDED if found else Verdict.DIFFERENT, found or ["does not differ at all"]
-        )
+        if found:
+            return Judgement(Verdict.INTENDED, found)
+        return Judgement(Verdict.DIFFERENT, ["is said to differ, and does not"])
     return Judgement(Verdict.DIFFERENT if found else Verdict.IDENTICAL, found)
