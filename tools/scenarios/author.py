@@ -274,8 +274,8 @@ class Udp:
     def back(self, data: bytes = b"the answer", **fields: Any) -> None:
         """The server sends a datagram."""
         network = _network(self.seen_dst or self.dst, self.seen_src or self.src, **fields)
-        ports = {"sport": self.seen_dport or self.dport, "dport": self.seen_sport or self.sport}
-        self.s.wan(network / UDP(**ports) / data)
+        ports = UDP(sport=self.seen_dport or self.dport, dport=self.seen_sport or self.sport)
+        self.s.wan(network / ports / data)
 
     def talk(self, times: int = 1) -> None:
         """A question and its answer."""
