@@ -11,10 +11,14 @@ from flowtable.ruleset.printer import print_rule
 from tests.ruleset.table import Row, read_rows, ruleset_of
 
 HERE = Path(__file__).parent
-ROWS = list(read_rows((HERE / "rules.txt").read_text()))
+ROWS = [
+    pytest.param(row, id=f"{path.stem}-{row.line}: {row.rule}")
+    for path in sorted(HERE.glob("*.txt"))
+    for row in read_rows(path.read_text())
+]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.line}: {row.rule}")
+@pytest.mark.parametrize("row", ROWS)
 def test_rule(row: Row) -> None:
     assert outcome(row) == (row.verdict, row.expected)
 

@@ -177,6 +177,7 @@ class Connection:
         zone: conntrack zone, 0 by default.
         zone_directions: bit 0: the zone holds for the original tuple, bit 1: for the reply.
         helper: name of the helper a rule assigned, None without.
+        timeouts: seconds by state that a rule assigned, instead of those of the sysctls; None without.
         expires: when it times out, nanoseconds; a duration until it is confirmed.
         due: when the table looks next whether it timed out.
         start: when its first packet was received, nanoseconds.
@@ -208,6 +209,7 @@ class Connection:
         "start",
         "status",
         "tcp",
+        "timeouts",
         "zone",
         "zone_directions",
     )
@@ -221,6 +223,7 @@ class Connection:
         self.zone = 0
         self.zone_directions = 3
         self.helper: str | None = None
+        self.timeouts: dict[str, int] | None = None
         self.expires = 0
         self.due = 0
         self.start = start
@@ -245,6 +248,20 @@ class Connection:
     def dying(self) -> bool:
         """Whether it has been taken out of the table."""
         return self.status & Status.DYING != 0
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether it is in the table: its first packet has left the box."""
+        return self.status & Status.CONFIRMED != 0
+
+    def ended(self, now: int) -> bool:
+        """Whether it no longer counts as a connection at a time, nanoseconds.
+
+        Ref: net/netfilter/nf_conncount.c:find_or_evict, already_closed.
+        """
+        if self.tcp is not None and self.tcp.state in (TcpState.TIME_WAIT, TcpState.CLOSE):
+            return True
+        return self.dying or (self.expires <= now if self.confirmed else self.start < now)
 
     @property
     def offloaded(self) -> bool:

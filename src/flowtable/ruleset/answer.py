@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, assert_never
 from flowtable.ruleset.change import Get
 from flowtable.ruleset.command import Kind
 from flowtable.ruleset.model import Ruleset
+from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.query import Describe, Listing, Scope
 from flowtable.ruleset.refused import ENOENT, refused, similar
 from flowtable.ruleset.selector import Selector
@@ -25,11 +26,11 @@ from flowtable.ruleset.values import Interval, bounds
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from flowtable.ruleset.element import Element
     from flowtable.ruleset.model import Table
     from flowtable.ruleset.sets import Set
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.types.base import DataType
-    from flowtable.ruleset.values import Element
 
     Show = Callable[[Ruleset], str]
     """Prints a ruleset."""
@@ -99,7 +100,9 @@ def _tables(ruleset: Ruleset, query: Listing) -> list[Table]:
 
 def _part(table: Table, query: Listing) -> Table:
     """A table with nothing but what is asked for; without a handle, which such listings do not show."""
-    part = replace(table, chains={}, sets={}, flowtables={}, dormant=False, comment=None, handle=0)
+    part = replace(
+        table, chains={}, sets={}, flowtables={}, objects={}, dormant=False, comment=None, handle=0
+    )
     every = query.scope is Scope.EVERY
     match query.kind:
         case Kind.CHAIN if every:
@@ -114,6 +117,11 @@ def _part(table: Table, query: Listing) -> Table:
             part.sets = of_kind if every else _named(of_kind, query)
         case Kind.TABLE | None:
             pass
+        case _:
+            kind = ObjectKind(query.kind.value)
+            of_its_kind = {name: each for (other, name), each in table.objects.items() if other is kind}
+            shown = of_its_kind if every else _named(of_its_kind, query)
+            part.objects = {(kind, name): each for name, each in shown.items()}
     return part
 
 
@@ -129,12 +137,12 @@ def _get(ruleset: Ruleset, query: Get, show: Show) -> str:
     declared = table.sets[asked.set]
     found = []
     for element in query.elements:
-        match = next((each for each in declared.elements if _covers(each, element)), None)
+        match = next((each for each in declared.elements.values() if _covers(each, element)), None)
         if match is None:
             raise refused(ENOENT, asked.span)
         found.append(match)
-    part = replace(table, chains={}, flowtables={}, dormant=False, comment=None, handle=0)
-    part.sets = {asked.set: replace(declared, elements=found)}
+    part = replace(table, chains={}, flowtables={}, objects={}, dormant=False, comment=None, handle=0)
+    part.sets = {asked.set: replace(declared, elements={element.key: element for element in found})}
     return show(Ruleset({(table.family, table.name): part}))
 
 

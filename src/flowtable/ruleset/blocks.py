@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.ruleset.command import (
     AddChain,
     AddFlowtable,
+    AddObject,
     AddSet,
     AddTable,
     ChainSyntax,
@@ -23,6 +24,7 @@ from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.keywords import RESERVED
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.model import ChainType
+from flowtable.ruleset.object_block import parse_object_block, parse_object_kind
 from flowtable.ruleset.parser import parse_block
 from flowtable.ruleset.priority import parse_priority
 from flowtable.ruleset.set_block import parse_set_block
@@ -107,13 +109,16 @@ def _parse_add(parser: Parser, *, create: bool, start: Span | None = None) -> Co
             table = parse_table_name(parser)
             name = parser.name()
             return AddSet(table, parse_set_block(parser, name, is_map=word == "map", nested=False), create)
-        case "element" if not create:
+        case "element":
             parser.advance()
-            return parse_elements(parser, delete=False)
+            return parse_elements(parser, delete=False, create=create)
         case "rule" if create:
             raise parser.unexpected()
-        case _ if word in _OBJECTS and not create:
-            raise parser.unsupported(f"'{word}' objects are", token.span)
+        case _ if word in _OBJECTS:
+            kind = parse_object_kind(parser)
+            table = parse_table_name(parser)
+            name = parser.name()
+            return AddObject(table, parse_object_block(parser, kind, name, nested=False), create)
         case _:
             if word == "rule":
                 parser.advance()
@@ -168,7 +173,8 @@ def _parse_table_item(parser: Parser, table: TableSyntax) -> None:
                 )
             table.comment = text
         case _ if word in _OBJECTS:
-            raise parser.unsupported(f"'{word}' objects are", token.span)
+            kind = parse_object_kind(parser)
+            table.objects.append(parse_object_block(parser, kind, parser.name()))
         case _:
             raise parser.unexpected()
     if not parser.stopped():

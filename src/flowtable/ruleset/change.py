@@ -10,12 +10,13 @@ from flowtable.ruleset.query import Describe, Listing
 
 if TYPE_CHECKING:
     from flowtable.ruleset.command import TableName
+    from flowtable.ruleset.element import Element
     from flowtable.ruleset.model import Chain, Flowtable, Rule
+    from flowtable.ruleset.objects import NamedObject
     from flowtable.ruleset.place import Place
     from flowtable.ruleset.query import GetElements
     from flowtable.ruleset.sets import Set
     from flowtable.ruleset.source import Span
-    from flowtable.ruleset.values import Element
 
 
 @dataclass(slots=True, frozen=True)
@@ -104,6 +105,15 @@ class AddFlowtable:
 
 
 @dataclass(slots=True, frozen=True)
+class AddObject:
+    """Add a named object; a quota that is there is changed, others stay as they are."""
+
+    table: TableName
+    object: NamedObject
+    create: bool
+
+
+@dataclass(slots=True, frozen=True)
 class ChangeElements:
     """Add elements to a set or map, or take them out."""
 
@@ -113,6 +123,7 @@ class ChangeElements:
     elements: list[Element]
     delete: bool
     destroy: bool = False
+    create: bool = False
 
 
 @dataclass(slots=True, frozen=True)
@@ -131,6 +142,7 @@ Change = (
     | DeleteRule
     | AddSet
     | AddFlowtable
+    | AddObject
     | ChangeElements
     | Delete
     | DeleteDevices

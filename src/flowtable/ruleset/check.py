@@ -15,6 +15,7 @@ from flowtable.ruleset.command import (
     AddChain,
     AddElements,
     AddFlowtable,
+    AddObject,
     AddRule,
     AddSet,
     AddTable,
@@ -25,41 +26,31 @@ from flowtable.ruleset.command import (
     FlushRuleset,
     HookSyntax,
     Kind,
+    ObjectSyntax,
     ReplaceRule,
     RuleSyntax,
     SetSyntax,
     TableName,
 )
 from flowtable.ruleset.context import RuleContext
-from flowtable.ruleset.expressions.bitwise import check_expression
-from flowtable.ruleset.expressions.collection import check_map_elements
-from flowtable.ruleset.expressions.mapping import check_data
 from flowtable.ruleset.family import Family
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.model import Attachment, Chain, Flowtable, Rule
+from flowtable.ruleset.object_check import check_object
 from flowtable.ruleset.priority import resolve
 from flowtable.ruleset.query import GetElements
-from flowtable.ruleset.sets import Set
+from flowtable.ruleset.set_check import check_set_elements, check_set_syntax
 from flowtable.ruleset.source import RulesetError
 from flowtable.ruleset.statements.verdict import VerdictStatement
-from flowtable.ruleset.statements.vmap import check_verdict
-from flowtable.ruleset.values import (
-    Element,
-    Interval,
-    check_disjoint,
-    elements,
-    fail,
-    merge,
-)
+from flowtable.ruleset.values import fail, identity
 from flowtable.ruleset.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from flowtable.ruleset.model import Ruleset
+    from flowtable.ruleset.sets import Set
     from flowtable.ruleset.source import Diagnostic
-    from flowtable.ruleset.syntax import SetTerm, Term
-    from flowtable.ruleset.types.base import DataType
 
 
 class Checker:
@@ -92,6 +83,8 @@ class Checker:
                 yield lambda: change.AddTable(table, block.dormant, block.comment, create)
                 for chain in block.chains:
                     yield partial(self._chain, table, chain, create=False)
+                for each in block.objects:
+                    yield partial(self._object, table, each, create=False)
                 for declared in block.sets:
                     yield partial(self._add_set, table, declared, create=False)
                 for flowtable in block.flowtables:
@@ -109,6 +102,8 @@ class Checker:
                 yield partial(self._add_set, table, declared, create=create)
             case AddFlowtable(table, flowtable, create):
                 yield partial(self._flowtable, table, flowtable, create=create)
+            case AddObject(table, each, create):
+                yield partial(self._object, table, each, create=create)
             case AddElements():
                 yield partial(self._elements, command)
             case GetElements():
@@ -184,40 +179,30 @@ class Checker:
         return change.AddFlowtable(table, flowtable, priority is not None, create)
 
     def _set(self, table: TableName, syntax: SetSyntax) -> Set:
-        datatype, typeof = _key_type(syntax.datatype, syntax.typeof, table.family)
-        if datatype is None:
-            raise fail("set definition does not specify key", syntax.span)
-        data, data_typeof = _key_type(syntax.data, syntax.data_typeof, table.family)
-        if syntax.is_map and not syntax.verdicts and data is None:
-            raise fail("map definition does not specify mapping data type", syntax.span)
-        declared = Set(
-            syntax.name,
-            syntax.span,
-            datatype,
-            is_map=syntax.is_map,
-            data=data,
-            typeof=typeof,
-            data_typeof="verdict" if syntax.verdicts and typeof else data_typeof,
-            interval="interval" in syntax.flags,
-            constant="constant" in syntax.flags,
-            auto_merge=syntax.auto_merge,
-            size=syntax.size,
-            policy=syntax.policy or "",
-            comment=syntax.comment,
-        )
+        declared = check_set_syntax(syntax, table.family)
         if syntax.elements is not None and syntax.elements.elements:
-            declared.elements = _set_elements(declared, syntax.elements)
+            found = check_set_elements(declared, syntax.elements)
+            declared.elements = {identity(element.key): element for element in found}
         self._known(table).setdefault(syntax.name, declared)
         return declared
+
+    def _object(self, table: TableName, syntax: ObjectSyntax, *, create: bool) -> Change:
+        return change.AddObject(table, check_object(syntax, table.family), create)
 
     def _elements(self, command: AddElements) -> Change:
         table = command.table
         declared = self._sets.get((table.family, table.name), {}).get(command.set)
         if declared is None:
             raise fail("No such file or directory", command.set_span)
-        found = _set_elements(declared, command.elements, delete=command.delete)
+        found = check_set_elements(declared, command.elements, delete=command.delete)
         return change.ChangeElements(
-            table, command.set, command.set_span, found, command.delete, command.destroy
+            table,
+            command.set,
+            command.set_span,
+            found,
+            command.delete,
+            command.destroy,
+            command.create,
         )
 
     def _get(self, query: GetElements) -> Change:
@@ -225,7 +210,7 @@ class Checker:
         declared = self._sets.get((table.family, table.name), {}).get(query.set)
         if declared is None:
             raise fail("No such file or directory", query.set_span)
-        return change.Get(query, _set_elements(declared, query.elements, delete=True))
+        return change.Get(query, check_set_elements(declared, query.elements, delete=True))
 
 
 def _attachment(family: Family, syntax: HookSyntax) -> Attachment:
@@ -242,29 +227,3 @@ def _attachment(family: Family, syntax: HookSyntax) -> Attachment:
     if priority is None:
         raise fail("invalid priority expression value in this context.", syntax.priority.span)
     return Attachment(syntax.type, hook, priority, tuple(sorted(set(syntax.devices or ()))))
-
-
-def _key_type(datatype: DataType | None, typeof: Term | None, family: Family) -> tuple[DataType | None, str]:
-    if datatype is not None or typeof is None:
-        return datatype, ""
-    selector = check_expression(typeof, RuleContext(family, {}))
-    return selector.datatype, selector.text()
-
-
-def _set_elements(declared: Set, term: SetTerm, *, delete: bool = False) -> list[Element]:
-    data = None
-    if declared.is_map and not delete:
-        data = check_verdict if declared.data is None else check_data(declared.data)
-    found = elements(term, declared.datatype, None, data)
-    for element in found:
-        if isinstance(element.key, Interval) and not declared.interval:
-            what = "range" if element.key.prefixlen == -1 else "prefix"
-            raise fail(
-                f"You must add 'flags interval' to your set declaration if you want to add {what} elements",
-                element.span,
-            )
-    if declared.auto_merge and declared.interval and not declared.is_map:
-        return merge(found, declared.datatype)
-    if declared.interval:
-        check_disjoint(found)
-    return check_map_elements(found, declared.datatype)

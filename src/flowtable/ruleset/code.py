@@ -103,10 +103,11 @@ def _act(steps: Sequence[Step]) -> Op:
         case [Do(op), End(code)]:
             return lambda packet: op(packet) or code
         case _:
-            return _sequence([_op(step) for step in steps])
+            return _sequence([step_op(step) for step in steps])
 
 
-def _op(step: Step) -> Op:
+def step_op(step: Step) -> Op:
+    """A step as an operation."""
     match step:
         case Do(op):
             return op

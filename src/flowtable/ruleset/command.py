@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.family import Family
     from flowtable.ruleset.hook import Hook
     from flowtable.ruleset.model import ChainType
+    from flowtable.ruleset.objects import Body, ObjectKind
     from flowtable.ruleset.place import Place
     from flowtable.ruleset.priority import PrioritySyntax
     from flowtable.ruleset.source import Span
@@ -123,6 +124,10 @@ class SetSyntax:
         size: ``size``, None without.
         policy: ``policy``, None without.
         comment: ``comment``, None without.
+        objects: its data are objects of that kind, None if they are not.
+        statements: statements of each of its elements.
+        timeout: ``timeout`` in milliseconds, None without.
+        gc_interval: ``gc-interval`` in milliseconds, None without.
     """
 
     name: str
@@ -139,6 +144,29 @@ class SetSyntax:
     size: int | None = None
     policy: str | None = None
     comment: str | None = None
+    objects: ObjectKind | None = None
+    statements: tuple[Statement, ...] = ()
+    timeout: int | None = None
+    gc_interval: int | None = None
+
+
+@dataclass(slots=True)
+class ObjectSyntax:
+    """A named object as written.
+
+    Attributes:
+        kind: its kind.
+        name: its name.
+        span: where the name stands.
+        body: what it is; checked with the table.
+        comment: ``comment``, None without.
+    """
+
+    kind: ObjectKind
+    name: str
+    span: Span
+    body: Body
+    comment: str | None = None
 
 
 @dataclass(slots=True)
@@ -150,6 +178,7 @@ class TableSyntax:
     chains: list[ChainSyntax] = field(default_factory=list)
     sets: list[SetSyntax] = field(default_factory=list)
     flowtables: list[FlowtableSyntax] = field(default_factory=list)
+    objects: list[ObjectSyntax] = field(default_factory=list)
 
 
 class Kind(Enum):
@@ -160,6 +189,14 @@ class Kind(Enum):
     FLOWTABLE = "flowtable"
     SET = "set"
     MAP = "map"
+    COUNTER = "counter"
+    QUOTA = "quota"
+    LIMIT = "limit"
+    CT_HELPER = "ct helper"
+    CT_TIMEOUT = "ct timeout"
+    CT_EXPECTATION = "ct expectation"
+    SYNPROXY = "synproxy"
+    SECMARK = "secmark"
 
 
 @dataclass(slots=True, frozen=True)
@@ -244,8 +281,27 @@ class AddFlowtable:
 
 
 @dataclass(slots=True, frozen=True)
+class AddObject:
+    """``add counter`` and the like."""
+
+    table: TableName
+    object: ObjectSyntax
+    create: bool
+
+
+@dataclass(slots=True, frozen=True)
 class AddElements:
-    """``add element`` or ``delete element``."""
+    """``add element``, ``create element``, ``delete element`` or ``destroy element``.
+
+    Attributes:
+        table: the table.
+        set: name of the set or map.
+        set_span: where the name stands.
+        elements: the elements.
+        delete: they are deleted.
+        destroy: they need not be there.
+        create: they must not be there.
+    """
 
     table: TableName
     set: str
@@ -253,6 +309,7 @@ class AddElements:
     elements: SetTerm
     delete: bool
     destroy: bool = False
+    create: bool = False
 
 
 @dataclass(slots=True, frozen=True)
@@ -337,6 +394,7 @@ Command = (
     | AddRule
     | AddSet
     | AddFlowtable
+    | AddObject
     | AddElements
     | ReplaceRule
     | DeleteRule

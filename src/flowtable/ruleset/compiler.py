@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from flowtable.ruleset.family import Family
 from flowtable.ruleset.selector import Identity, Layer
 from flowtable.ruleset.source import Diagnostic, RulesetError
+from flowtable.ruleset.store import Store
 from flowtable.ruleset.types import IFACE_INDEX
+from flowtable.ruleset.types.concatenation import Concatenation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.model import Table
     from flowtable.ruleset.sets import Set
     from flowtable.ruleset.source import Span
-    from flowtable.ruleset.types.base import DataType, Value
+    from flowtable.ruleset.types.base import DataType, Scalar, Value
 
 
 class Compiler:
@@ -30,7 +32,7 @@ class Compiler:
         tracking: whether a rule needs connections to be tracked, so that the box tracks them.
     """
 
-    __slots__ = ("_chain", "assured", "environment", "table", "tracking")
+    __slots__ = ("_chain", "_stores", "_updated", "assured", "environment", "table", "tracking")
 
     def __init__(self, environment: Environment, table: Table, chain: Callable[[str], Op]) -> None:
         self.environment = environment
@@ -38,6 +40,14 @@ class Compiler:
         self._chain = chain
         self.assured: set[Identity] = set()
         self.tracking = False
+        self._stores: dict[str, Store] = {}
+        self._updated = {
+            name
+            for chain in table.chains.values()
+            for rule in chain.rules
+            for statement in rule.statements
+            for name in statement.updates()
+        }
 
     def track(self) -> None:
         """A rule needs connections. Ref: net/netfilter/nf_conntrack_proto.c:nf_ct_netns_get."""
@@ -63,6 +73,17 @@ class Compiler:
         """The compiled chain of that name."""
         return self._chain(name)
 
+    def lives(self, name: str) -> bool:
+        """Whether packets or time change that named set or map."""
+        return name in self._updated or self.sets[name].lives
+
+    def store(self, name: str) -> Store:
+        """The named set or map; the same for all rules, which see one another's changes."""
+        store = self._stores.get(name)
+        if store is None:
+            store = self._stores[name] = Store(self.sets[name], self)
+        return store
+
     def value(self, value: Value, datatype: DataType, span: Span) -> Value:
         """The value as it is read from a packet.
 
@@ -74,4 +95,8 @@ class Compiler:
             if index is None:
                 raise RulesetError([Diagnostic("Interface does not exist", span)])
             return index
+        if isinstance(datatype, Concatenation):
+            assert isinstance(value, tuple)
+            pairs = zip(value, datatype.parts, strict=True)
+            return tuple(cast("Scalar", self.value(one, part, span)) for one, part in pairs)
         return datatype.key(value)

@@ -63,6 +63,11 @@ class RuleContext:
         if family in (Family.IP, Family.IP6):
             self.network = Known((family.value,))
 
+    @classmethod
+    def outside(cls) -> RuleContext:
+        """The context of statements that are in no rule: those of sets and their elements."""
+        return cls(Family.INET, {})
+
     def learn(self, identities: Sequence[Identity], span: Span, *, certain: bool = True) -> None:
         """Take note of a protocol of a layer that a match has established, or of several."""
         known = Known(tuple(identity.protocol for identity in identities), span, certain)

@@ -14,11 +14,28 @@ from flowtable.ruleset.expressions.headers import HEADERS
 from flowtable.ruleset.expressions.meta import Meta
 from flowtable.ruleset.keywords import RESERVED
 from flowtable.ruleset.lexer import Kind
+from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.selector import Selector
 from flowtable.ruleset.source import Span
-from flowtable.ruleset.statements import counter, flow, limit, log, nat, notrack, reject, verdict
+from flowtable.ruleset.statements import (
+    counter,
+    ct_count,
+    flow,
+    last,
+    limit,
+    log,
+    meter,
+    nat,
+    notrack,
+    quota,
+    reject,
+    set_update,
+    synproxy,
+    verdict,
+)
 from flowtable.ruleset.statements.assign import SETTABLE, AssignSyntax
 from flowtable.ruleset.statements.match_syntax import OPERATORS, MatchSyntax
+from flowtable.ruleset.statements.reference import parse_reference
 from flowtable.ruleset.statements.vmap import VerdictMapSyntax
 
 if TYPE_CHECKING:
@@ -51,7 +68,24 @@ STATEMENTS: Final[dict[str, Callable[[Parser], Statement]]] = {
     "redirect": nat.parse,
     "notrack": notrack.parse,
     "flow": flow.parse,
+    "quota": quota.parse,
+    "last": last.parse,
+    "synproxy": synproxy.parse,
+    "add": set_update.parse,
+    "update": set_update.parse,
+    "delete": set_update.parse,
+    "set": set_update.parse,
+    "meter": meter.parse_meter,
 }
+
+STATEFUL: Final[dict[str, Callable[[Parser], Statement]]] = {
+    "counter": counter.parse,
+    "limit": limit.parse,
+    "quota": quota.parse,
+    "last": last.parse,
+    "ct": ct_count.parse,
+}
+"""What the elements of sets can have each for itself."""
 
 _UNSUPPORTED: Final = {
     **dict.fromkeys(
@@ -62,10 +96,7 @@ _UNSUPPORTED: Final = {
         "expressions",
     ),
     **dict.fromkeys(
-        (
-            *("tproxy", "queue", "dup", "fwd", "synproxy", "quota", "meter", "set", "add", "update"),
-            *("delete", "last", "xt", "reset"),
-        ),
+        (*("tproxy", "queue", "dup", "fwd", "xt", "reset"),),
         "statements",
     ),
 }
@@ -110,14 +141,37 @@ def _parse_statement(parser: Parser) -> Statement:
     token = parser.token
     if token.kind is Kind.STRING:
         parse = STATEMENTS.get(token.text)
-        if parse is not None:
+        if token.text == "flow" and parser.following.text == "table":
+            parser.advance()
+            return meter.parse_meter(parser)
+        if parse is not None and not (token.text in ("update", "last") and _is_value(parser)):
             return parse(parser)
-        if token.text in _UNSUPPORTED and not (
-            token.text in ("update", "last") and parser.following.kind in (Kind.EQ, Kind.NE)
-        ):
+        if token.text == "ct" and parser.following.text in _CT_STATEMENTS:
+            return _CT_STATEMENTS[parser.following.text](parser)
+        if token.text in _UNSUPPORTED:
             what = _UNSUPPORTED[token.text]
             raise parser.unsupported(f"'{token.text}' {what} are", token.span)
     return _parse_match(parser)
+
+
+def _is_value(parser: Parser) -> bool:
+    """Whether the word is no keyword here, but what is compared."""
+    return parser.following.kind in (Kind.EQ, Kind.NE)
+
+
+def _parse_ct_object(parser: Parser) -> Statement:
+    """Read ``ct timeout set NAME`` or ``ct expectation set NAME``."""
+    start = parser.advance().span
+    kind = ObjectKind(f"ct {parser.advance().text}")
+    parser.expect_word("set")
+    return parse_reference(parser, kind, start)
+
+
+_CT_STATEMENTS: Final[dict[str, Callable[[Parser], Statement]]] = {
+    "count": ct_count.parse,
+    "timeout": _parse_ct_object,
+    "expectation": _parse_ct_object,
+}
 
 
 def _parse_match(parser: Parser) -> Statement:
@@ -138,8 +192,14 @@ def _parse_match(parser: Parser) -> Statement:
 
 
 def _parse_assignment(parser: Parser, left: Selector, start: Span) -> Statement:
+    if left.text() in _SET_TO_OBJECTS:
+        parser.advance()
+        return parse_reference(parser, _SET_TO_OBJECTS[left.text()], start)
     if not isinstance(left, Meta | Ct) or left.text() not in SETTABLE:
         raise parser.unsupported(f"setting '{left.text()}' is", left.span)
     parser.advance()
     value = parser.expression(statement=True)
     return AssignSyntax(left, value, parser.since(start))
+
+
+_SET_TO_OBJECTS: Final = {"ct helper": ObjectKind.CT_HELPER, "meta secmark": ObjectKind.SECMARK}

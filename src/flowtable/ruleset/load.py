@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from flowtable.ruleset.blocks import parse_file
 from flowtable.ruleset.check import Checker
 from flowtable.ruleset.cursor import MAX_ERRORS
-from flowtable.ruleset.grammar import SELECTORS
+from flowtable.ruleset.grammar import SELECTORS, STATEFUL
 from flowtable.ruleset.include import nothing
 from flowtable.ruleset.model import Ruleset
 from flowtable.ruleset.parser import Parser
@@ -86,7 +86,7 @@ def execute(
     Raises:
         RulesetError: everything that is wrong with the file.
     """
-    parser = Parser(Source(name, text), read_include, SELECTORS)
+    parser = Parser(Source(name, text), read_include, SELECTORS, STATEFUL)
     commands = parse_file(parser)
     checker = Checker(ruleset)
     changes: list[Change] = []

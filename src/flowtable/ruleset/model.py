@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from flowtable.ruleset.family import Family
     from flowtable.ruleset.hook import Hook
+    from flowtable.ruleset.objects import NamedObject, ObjectKind
     from flowtable.ruleset.sets import Set
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.statement import Statement
@@ -121,6 +122,7 @@ class Table:
         chains: by name.
         flowtables: by name.
         sets: sets and maps by name.
+        objects: named counters, quotas ... by kind and name.
         dormant: its chains are not attached.
         comment: its ``comment``, None without.
         handle: number unique in the ruleset.
@@ -133,6 +135,7 @@ class Table:
     chains: dict[str, Chain] = field(default_factory=dict)
     flowtables: dict[str, Flowtable] = field(default_factory=dict)
     sets: dict[str, Set] = field(default_factory=dict)
+    objects: dict[tuple[ObjectKind, str], NamedObject] = field(default_factory=dict)
     dormant: bool = False
     comment: str | None = None
     handle: int = 0

@@ -28,16 +28,18 @@ from flowtable.ruleset.syntax import (
     VerdictTerm,
     Word,
 )
-from flowtable.ruleset.types import INET_PROTO
+from flowtable.ruleset.types import INET_PROTO, TIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flowtable.ruleset.include import Reader
     from flowtable.ruleset.selector import Selector
+    from flowtable.ruleset.statement import Statement
     from flowtable.ruleset.syntax import Term
 
     ParseSelector = Callable[["Parser"], Selector]
+    ParseStatement = Callable[["Parser"], Statement]
 
 MAX_INCLUDES: Final = 16
 MAX_ELEMENTS: Final = 1_000_000
@@ -60,15 +62,23 @@ class Parser(Cursor):
     Attributes:
         scope: the variables that can be seen here.
         selectors: keyword to the function that reads the selector it starts.
+        stateful: keyword to the function that reads the stateful statement it starts.
     """
 
-    __slots__ = ("_reader", "scope", "selectors")
+    __slots__ = ("_reader", "scope", "selectors", "stateful")
 
-    def __init__(self, source: Source, reader: Reader, selectors: Mapping[str, ParseSelector]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        reader: Reader,
+        selectors: Mapping[str, ParseSelector],
+        stateful: Mapping[str, ParseStatement],
+    ) -> None:
         super().__init__(source)
         self._reader = reader
         self.scope = Scope()
         self.selectors = selectors
+        self.stateful = stateful
 
     def include(self) -> None:
         """Read ``include "file"`` and go on in that file."""
@@ -315,24 +325,45 @@ class Parser(Cursor):
             key = self.elements(data=None)
         else:
             key = self._concatenation(self._value)
-        span = self.since(start)
-        comment = self._element_comment()
+        element = self._element_options(ElementTerm(key, None, self.since(start)))
         if data is None and not self.at(Kind.COLON):
-            return ElementTerm(key, None, span, comment)
+            return element
         self.expect(Kind.COLON, "colon")
         if data or (data is None and self.at_word(*_VERDICTS)):
-            return ElementTerm(key, self.verdict(), span, comment)
-        return ElementTerm(key, self._concatenation(self._value), span, comment)
+            return element._replace(data=self.verdict())
+        return element._replace(data=self._concatenation(self._value))
 
-    def _element_comment(self) -> str | None:
-        comment = None
-        while True:
-            if self.accept_word("comment"):
-                comment = self.text().text
-            elif self.at_word("timeout", "expires", "counter", "limit", "quota", "last"):
-                raise self.unsupported("timeouts and statements of set elements are", self.token.span)
-            else:
-                return comment
+    def _element_options(self, element: ElementTerm) -> ElementTerm:
+        """Read what stands behind the key of an element: statements, times and a comment."""
+        statements = self.stateful_statements()
+        while word := self.accept_word("comment", "timeout", "expires"):
+            match word:
+                case "comment":
+                    element = element._replace(comment=self.text().text)
+                case "timeout":
+                    element = element._replace(timeout=self.time())
+                case _:
+                    element = element._replace(expires=self.time())
+        if not statements:
+            return element
+        return element._replace(statements=statements, span=self.since(element.span))
+
+    def stateful_statements(self) -> tuple[Statement, ...]:
+        """Read the statements of an element of a set, if there are any."""
+        statements = []
+        while self.token.kind is Kind.STRING and (parse := self.stateful.get(self.token.text)) is not None:
+            statements.append(parse(self))
+        return tuple(statements)
+
+    def time(self) -> int:
+        """Read a time, in milliseconds."""
+        token = self.expect(Kind.STRING, "string")
+        try:
+            value = TIME.parse(Word(token.text, token.span))
+        except ValueError as error:
+            raise self.error(str(error), token.span) from None
+        assert isinstance(value, int)
+        return value
 
     def verdict(self) -> VerdictTerm:
         """Read the verdict of a map element."""

@@ -16,10 +16,12 @@ from flowtable.ruleset.statements.verdict import VerdictStatement
 from flowtable.ruleset.statements.vmap import VerdictMap
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from flowtable.ruleset.command import Rename
+    from flowtable.ruleset.element import Element
     from flowtable.ruleset.model import Rule, Table
     from flowtable.ruleset.statement import Statement
-    from flowtable.ruleset.values import Element
 
 
 def rename_chain(table: Table, change: Rename) -> None:
@@ -41,7 +43,8 @@ def rename_chain(table: Table, change: Rename) -> None:
     for each in table.chains.values():
         each.rules = [_follow_rule(rule, change.chain, change.name) for rule in each.rules]
     for declared in table.sets.values():
-        declared.elements = _follow_all(declared.elements, change.chain, change.name)
+        followed = _follow_all(declared.elements.values(), change.chain, change.name)
+        declared.elements = dict(zip(declared.elements, followed, strict=True))
 
 
 def _follow_rule(rule: Rule, old: str, new: str) -> Rule:
@@ -62,9 +65,9 @@ def _follow(statement: Statement, old: str, new: str) -> Statement:
     return changed
 
 
-def _follow_all(elements: list[Element], old: str, new: str) -> list[Element]:
+def _follow_all(elements: Iterable[Element], old: str, new: str) -> list[Element]:
     return [
-        element._replace(data=_follow(element.data, old, new))
+        replace(element, data=_follow(element.data, old, new))
         if isinstance(element.data, VerdictStatement)
         else element
         for element in elements

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.code import IntLoad, Load, Predicate
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.hook import Hook
     from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.types.base import DataType, Value
@@ -99,4 +100,20 @@ class Selector:
     @property
     def header(self) -> Identity | None:
         """The header that it reads, None if it reads none."""
+        return None
+
+    @property
+    def headers(self) -> tuple[Identity, ...]:
+        """The headers that it reads."""
+        header = self.header
+        return () if header is None else (header,)
+
+    @property
+    def opaque(self) -> bool:
+        """Whether only a kernel could read it: a rule that needs it cannot be evaluated."""
+        return False
+
+    @property
+    def hooks(self) -> frozenset[Hook] | None:
+        """The hooks that it can be read at, None for all."""
         return None

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 from flowtable.ruleset.command import SetSyntax
 from flowtable.ruleset.grammar import parse_comment
+from flowtable.ruleset.keywords import RESERVED
 from flowtable.ruleset.lexer import Kind
+from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.parser import parse_block
 from flowtable.ruleset.syntax import SetTerm
 from flowtable.ruleset.types import BY_NAME
+from flowtable.ruleset.types.concatenation import concatenation_of
 
 if TYPE_CHECKING:
     from flowtable.ruleset.lexer import Token
@@ -17,7 +20,17 @@ if TYPE_CHECKING:
     from flowtable.ruleset.types.base import DataType
 
 _FLAGS = ("constant", "interval", "dynamic", "timeout")
-_UNSUPPORTED = ("timeout", "gc-interval", "counter", "limit", "quota", "ct", "last")
+_OBJECTS = {
+    kind.value: kind
+    for kind in (
+        ObjectKind.COUNTER,
+        ObjectKind.QUOTA,
+        ObjectKind.LIMIT,
+        ObjectKind.SECMARK,
+        ObjectKind.SYNPROXY,
+    )
+}
+"""What a map can map to, beside values and verdicts."""
 
 
 def parse_set_block(parser: Parser, name: Token, *, is_map: bool, nested: bool = True) -> SetSyntax:
@@ -39,8 +52,7 @@ def _parse_item(parser: Parser, declared: SetSyntax) -> None:
             datatype = _parse_type(parser)
             if declared.is_map:
                 parser.expect(Kind.COLON, "colon", ".")
-                declared.verdicts = parser.accept_word("verdict") is not None
-                declared.data = None if declared.verdicts else _parse_type(parser)
+                _parse_data_type(parser, declared)
             declared.datatype = datatype
         case "typeof":
             parser.advance()
@@ -71,23 +83,47 @@ def _parse_item(parser: Parser, declared: SetSyntax) -> None:
         case "comment":
             parser.advance()
             declared.comment = parse_comment(parser)
-        case word if word in _UNSUPPORTED:
-            raise parser.unsupported(f"'{word}' of a set is", token.span)
+        case "timeout":
+            parser.advance()
+            declared.timeout = parser.time()
+        case "gc-interval":
+            parser.advance()
+            declared.gc_interval = parser.time()
+        case word if word in parser.stateful:
+            declared.statements += parser.stateful_statements()
         case _:
             raise parser.unexpected()
     parser.separator()
 
 
+def _parse_data_type(parser: Parser, declared: SetSyntax) -> None:
+    """Read what a map maps to."""
+    if parser.accept_word("verdict"):
+        declared.verdicts = True
+    elif parser.at_word(*_OBJECTS):
+        declared.objects = _OBJECTS[parser.advance().text]
+    else:
+        declared.data = _parse_type(parser)
+
+
 def _parse_type(parser: Parser) -> DataType:
+    """Read a type, or the types of a concatenation."""
+    parts = [_parse_type_name(parser)]
+    while parser.accept(Kind.DOT):
+        parts.append(_parse_type_name(parser))
+    return parts[0] if len(parts) == 1 else concatenation_of(*parts)
+
+
+def _parse_type_name(parser: Parser) -> DataType:
     name = parser.token
     if name.kind is not Kind.STRING:
         raise parser.unexpected("string")
-    parser.advance()
     datatype = BY_NAME.get(name.text)
+    if datatype is None and name.text in RESERVED:
+        raise parser.unexpected()
+    parser.advance()
     if datatype is None:
         raise parser.error(f"unknown datatype {name.text}", name.span)
-    if parser.at(Kind.DOT):
-        raise parser.unsupported("concatenations are", parser.token.span)
     return datatype
 
 
@@ -95,10 +131,7 @@ def _parse_flags(parser: Parser, declared: SetSyntax) -> None:
     while True:
         if not parser.at_word(*_FLAGS):
             raise parser.unexpected(*_FLAGS)
-        flag = parser.advance()
-        if flag.text in ("dynamic", "timeout"):
-            raise parser.unsupported(f"the set flag '{flag.text}' is", flag.span)
-        declared.flags |= {flag.text}
+        declared.flags |= {parser.advance().text}
         if not parser.accept(Kind.COMMA):
             return
 

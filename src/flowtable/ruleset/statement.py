@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.context import RuleContext
     from flowtable.ruleset.hook import Hook
     from flowtable.ruleset.json.value import Json
-    from flowtable.ruleset.selector import Identity
+    from flowtable.ruleset.selector import Identity, Selector
     from flowtable.ruleset.source import Span
 
 
@@ -21,11 +21,13 @@ class Statement:
         span: where it stands in the source.
         terminal: nothing can follow it in a rule.
         nat_only: it can be reached from chains of type ``nat`` only.
+        stateful: each element of a set can have one of its own.
     """
 
     __slots__ = ("span",)
     terminal: ClassVar[bool] = False
     nat_only: ClassVar[bool] = False
+    stateful: ClassVar[bool] = False
 
     def __init__(self, span: Span) -> None:
         self.span = span
@@ -57,9 +59,20 @@ class Statement:
         return self.span
 
     @property
+    def selectors(self) -> tuple[Selector, ...]:
+        """What it reads."""
+        return ()
+
+    @property
     def hooks(self) -> frozenset[Hook] | None:
         """The hooks that it can be reached from, None for all."""
-        return None
+        bound = [selector.hooks for selector in self.selectors if selector.hooks is not None]
+        return frozenset.intersection(*bound) if bound else None
+
+    @property
+    def opaque(self) -> bool:
+        """Whether only a kernel could run it: a packet that reaches it is not evaluated further."""
+        return any(selector.opaque for selector in self.selectors)
 
     @property
     def jumps(self) -> tuple[str, ...]:
@@ -69,7 +82,7 @@ class Statement:
     @property
     def headers(self) -> tuple[Identity, ...]:
         """The headers that it reads."""
-        return ()
+        return tuple(header for selector in self.selectors for header in selector.headers)
 
     @property
     def anonymous_sets(self) -> int:
@@ -79,3 +92,11 @@ class Statement:
     def lookups(self) -> tuple[str, ...]:
         """The named sets and maps that it refers to."""
         return ()
+
+    def updates(self) -> tuple[str, ...]:
+        """The named sets and maps that it adds elements to, or takes them from."""
+        return ()
+
+    def fresh(self) -> Statement:
+        """A copy of a stateful statement without its state: one for each element of a set."""
+        raise AssertionError

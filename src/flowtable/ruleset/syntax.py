@@ -13,6 +13,7 @@ from flowtable.ruleset.lexer import Kind
 if TYPE_CHECKING:
     from flowtable.ruleset.selector import Selector
     from flowtable.ruleset.source import Span
+    from flowtable.ruleset.statement import Statement
     from flowtable.ruleset.types.base import DataType
 
 
@@ -109,12 +110,18 @@ class ElementTerm(NamedTuple):
         data: what the key maps to, None in a set.
         span: the key.
         comment: its ``comment``, None without.
+        timeout: its ``timeout`` in milliseconds, None without.
+        expires: its ``expires`` in milliseconds, None without.
+        statements: what is counted and limited for it.
     """
 
     key: Term | None
     data: Term | VerdictTerm | None
     span: Span
     comment: str | None = None
+    timeout: int | None = None
+    expires: int | None = None
+    statements: tuple[Statement, ...] = ()
 
 
 class SetTerm(NamedTuple):

@@ -13,6 +13,7 @@ from flowtable.ruleset.answer import answer, find_set
 from flowtable.ruleset.change import (
     AddChain,
     AddFlowtable,
+    AddObject,
     AddRule,
     AddSet,
     AddTable,
@@ -31,19 +32,22 @@ from flowtable.ruleset.command import (
     Kind,
     Rename,
 )
+from flowtable.ruleset.elements import put_elements, same_kind, take_elements, unsupported
 from flowtable.ruleset.family import Family
 from flowtable.ruleset.hook import Hook, Priority
 from flowtable.ruleset.model import Chain, ChainType, Flowtable, Ruleset, Table
+from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.printer import print_ruleset
 from flowtable.ruleset.query import Describe, Listing
-from flowtable.ruleset.refused import E2BIG, EBUSY, EEXIST, ENFILE, ENOENT, EOPNOTSUPP, refused, similar
+from flowtable.ruleset.references import check_object, check_target, object_user
+from flowtable.ruleset.refused import E2BIG, EBUSY, EEXIST, ENOENT, EOPNOTSUPP, refused, similar
 from flowtable.ruleset.rename import rename_chain
 from flowtable.ruleset.source import Diagnostic, RulesetError
 from flowtable.ruleset.statements.flow import FlowAdd
+from flowtable.ruleset.statements.reference import ObjectReference
 from flowtable.ruleset.statements.verdict import VerdictStatement
 from flowtable.ruleset.statements.vmap import VerdictMap, element_jumps
 from flowtable.ruleset.validate import validate
-from flowtable.ruleset.values import Element, Interval, ascending, bounds, check_disjoint, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +125,8 @@ class Transaction:
                 self._add_set(change)
             case AddFlowtable():
                 self._add_flowtable(change)
+            case AddObject():
+                self._add_object(change)
             case ChangeElements():
                 self._change_elements(change)
             case Delete():
@@ -134,7 +140,7 @@ class Transaction:
             case DeleteDevices():
                 self._delete_devices(change)
             case FlushSet(name, declared, span, word):
-                find_set(self._table(name), declared, span, word).elements = []
+                find_set(self._table(name), declared, span, word).elements = {}
             case Rename():
                 rename_chain(self._table(change.table), change)
             case Listing() | Get() | Describe():
@@ -153,7 +159,11 @@ class Transaction:
                     name: replace(chain, rules=list(chain.rules)) for name, chain in table.chains.items()
                 },
                 flowtables={name: replace(flowtable) for name, flowtable in table.flowtables.items()},
-                sets={name: replace(declared) for name, declared in table.sets.items()},
+                sets={
+                    name: replace(declared, elements=dict(declared.elements))
+                    for name, declared in table.sets.items()
+                },
+                objects=dict(table.objects),
             )
             self.ruleset.tables[key] = table
             self._copied.add(key)
@@ -234,11 +244,25 @@ class Transaction:
         declared = change.set
         known = table.sets.get(declared.name)
         if known is None:
-            known = replace(declared, elements=[], handle=table.new_handle())
+            hint = unsupported(declared)
+            if hint is not None:
+                raise refused(EOPNOTSUPP, declared.span, hint)
+            known = replace(declared, elements={}, handle=table.new_handle())
             table.sets[declared.name] = known
-        elif change.create or not _same_kind(known, declared):
+        elif change.create or not same_kind(known, declared):
             raise refused(EEXIST, declared.span, f"'{known.name}' is declared otherwise already")
-        _put_elements(table, known, declared.elements)
+        put_elements(table, known, list(declared.elements.values()))
+
+    def _add_object(self, change: AddObject) -> None:
+        table = self._table(change.table)
+        added = change.object
+        known = table.objects.get((added.kind, added.name))
+        if known is not None and change.create:
+            raise refused(EEXIST, added.span)
+        if known is None:
+            table.objects[added.kind, added.name] = replace(added, handle=table.new_handle())
+        elif added.kind is ObjectKind.QUOTA:
+            table.objects[added.kind, added.name] = replace(known, body=added.body)
 
     def _change_elements(self, change: ChangeElements) -> None:
         table = self._table(change.table)
@@ -246,9 +270,9 @@ class Transaction:
         if declared is None:
             raise refused(ENOENT, change.span)
         if change.delete:
-            _take_elements(declared, change.elements, destroy=change.destroy)
+            take_elements(declared, change.elements, destroy=change.destroy)
         else:
-            _put_elements(table, declared, change.elements)
+            put_elements(table, declared, change.elements, create=change.create)
 
     def _add_flowtable(self, change: AddFlowtable) -> None:
         table = self._table(change.table)
@@ -302,6 +326,9 @@ class Transaction:
                 where = table.flowtables
             case Kind.SET | Kind.MAP:
                 where = table.sets
+            case _:
+                self._delete_object(table, change)
+                return
         name = change.name
         if change.handle is not None:
             name = next((each.name for each in where.values() if each.handle == change.handle), "")
@@ -315,6 +342,21 @@ class Transaction:
         if change.kind is Kind.CHAIN:
             self._drop_rules(table, table.chains[name])
         del where[name]
+
+    def _delete_object(self, table: Table, change: Delete) -> None:
+        kind = ObjectKind(change.kind.value)
+        names = {name: each for (other, name), each in table.objects.items() if other is kind}
+        name = change.name
+        if change.handle is not None:
+            name = next((each.name for each in names.values() if each.handle == change.handle), "")
+        if name not in names:
+            if change.destroy:
+                return
+            raise refused(ENOENT, change.span, similar(name, names))
+        user = object_user(table, kind, name)
+        if user is not None:
+            raise refused(EBUSY, change.span, f"used by {user}")
+        del table.objects[kind, name]
 
     def _table_key(self, change: Delete) -> tuple[Family, str] | None:
         """Which table is to be deleted, None if it is gone already and need not be there."""
@@ -367,11 +409,14 @@ def _find_rule(chain: Chain, place: Place) -> int:
 def _check_references(table: Table, statement: Statement) -> None:
     """Chains and flowtables that a statement names have to be there."""
     if isinstance(statement, VerdictStatement):
-        _check_target(table, statement)
+        check_target(table, statement)
     elif isinstance(statement, VerdictMap):
         for element in statement.elements:
             assert isinstance(element.data, VerdictStatement)
-            _check_target(table, element.data)
+            check_target(table, element.data)
+    elif isinstance(statement, ObjectReference):
+        for name, place in statement.names:
+            check_object(table, statement.kind, name, place)
     elif isinstance(statement, FlowAdd) and statement.name not in table.flowtables:
         others = ", ".join(table.flowtables) or "none"
         hint = f"no flowtable '{statement.name}' in this table; it has: {others}"
@@ -408,63 +453,6 @@ def _refuses(family: Family, attachment: Attachment) -> str | None:
     return None
 
 
-def _check_target(table: Table, statement: VerdictStatement) -> None:
-    if statement.chain is None:
-        return
-    target = table.chains.get(statement.chain)
-    span = statement.chain_span or statement.span
-    if target is None:
-        raise refused(ENOENT, span, f"no chain '{statement.chain}' in this table")
-    if target.attachment is not None:
-        raise refused(EOPNOTSUPP, span, "a base chain cannot be jumped to")
-
-
-def _same_kind(known: Set, declared: Set) -> bool:
-    return (
-        known.datatype is declared.datatype
-        and known.is_map == declared.is_map
-        and known.data is declared.data
-        and known.interval == declared.interval
-        and known.constant == declared.constant
-    )
-
-
-def _put_elements(table: Table, declared: Set, elements: list[Element]) -> None:
-    """Add elements; the list is replaced, never changed in place."""
-    if not elements:
-        return
-    for element in elements:
-        if isinstance(element.data, VerdictStatement):
-            _check_target(table, element.data)
-    if declared.auto_merge and declared.interval and not declared.is_map:
-        combined = merge(declared.elements + elements, declared.datatype)
-    else:
-        known = {element.key: element for element in declared.elements}
-        for element in elements:
-            other = known.setdefault(element.key, element)
-            if other.data != element.data:
-                raise refused(EEXIST, element.span, "this key maps to something else already")
-        combined = ascending(known.values(), declared.datatype)
-        if declared.interval:
-            check_disjoint(combined)
-    if declared.size is not None and len(combined) > declared.size:
-        raise refused(ENFILE, elements[-1].span, f"the set takes at most {declared.size} elements")
-    declared.elements = combined
-
-
-def _take_elements(declared: Set, elements: list[Element], *, destroy: bool) -> None:
-    known = {_extent(element): element for element in declared.elements}
-    for element in elements:
-        if known.pop(_extent(element), None) is None and not destroy:
-            raise refused(ENOENT, element.span)
-    declared.elements = list(known.values())
-
-
-def _extent(element: Element) -> object:
-    """What an element covers, however it was written."""
-    return bounds(element.key) if isinstance(element.key, Interval) else element.key
-
-
 def _add_devices(table: Table, known: Flowtable | None, flowtable: Flowtable) -> tuple[str, ...]:
     if len(set(flowtable.devices)) != len(flowtable.devices):
         raise refused(EEXIST, flowtable.span, "a device is listed twice")
@@ -492,7 +480,7 @@ def _user(table: Table, kind: Kind, name: str) -> str | None:
                 return f"a rule of chain '{chain.name}'"
     if kind is Kind.CHAIN:
         for declared in table.sets.values():
-            if name in element_jumps(declared.elements):
+            if name in element_jumps(declared.elements.values()):
                 return f"an element of map '{declared.name}'"
     return None
 
@@ -507,5 +495,5 @@ def _uses(rule: Rule, kind: Kind) -> Iterator[str]:
                     yield statement.name
             case Kind.SET | Kind.MAP:
                 yield from statement.lookups()
-            case Kind.TABLE:
+            case _:
                 pass

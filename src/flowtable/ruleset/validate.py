@@ -77,7 +77,7 @@ def _summarise(table: Table, chain: Chain, without: Collection[int]) -> _Summary
         for statement in rule.statements:
             jumps.update(dict.fromkeys(statement.jumps))
             if isinstance(statement, VerdictMap) and statement.name:
-                jumps.update(dict.fromkeys(element_jumps(table.sets[statement.name].elements)))
+                jumps.update(dict.fromkeys(element_jumps(table.sets[statement.name].elements.values())))
             if statement.nat_only or statement.hooks is not None:
                 bound.append((rule, statement))
     return _Summary(tuple(jumps), tuple(bound))

@@ -5,15 +5,13 @@ Ref: nftables src/evaluate.c:expr_evaluate.
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.source import Diagnostic, RulesetError
 from flowtable.ruleset.syntax import (
     BinaryTerm,
     ConcatTerm,
-    ElementTerm,
     FlagsTerm,
     ListTerm,
     Literal,
@@ -22,18 +20,16 @@ from flowtable.ruleset.syntax import (
     RangeTerm,
     ReferenceTerm,
     SetTerm,
-    VerdictTerm,
     Word,
 )
 from flowtable.ruleset.types import ICMP_TYPE
+from flowtable.ruleset.types.concatenation import Concatenation, concatenation_of
 from flowtable.ruleset.types.interface import SURROGATES, InterfaceName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.syntax import Term
-    from flowtable.ruleset.types.base import DataType, Value
+    from flowtable.ruleset.types.base import DataType, Scalar, Value
 
 
 class Exact(NamedTuple):
@@ -57,24 +53,18 @@ class Interval(NamedTuple):
     prefixlen: int = -1
 
 
-Key = Exact | Interval
-WILDCARD = -2
-
-
-class Element(NamedTuple):
-    """One element of a set or map.
+class Fields(NamedTuple):
+    """Values of a concatenation of which some are intervals.
 
     Attributes:
-        key: the values that it covers, None for the catch-all.
-        span: the key in the source.
-        data: what it maps to, None in a set.
-        comment: its ``comment``, None without.
+        parts: what each part covers.
     """
 
-    key: Key | None
-    span: Span
-    data: object | None = None
-    comment: str | None = None
+    parts: tuple[Exact | Interval, ...]
+
+
+Key = Exact | Interval | Fields
+WILDCARD = -2
 
 
 def fail(message: str, span: Span, *related: Span | None) -> RulesetError:
@@ -168,7 +158,11 @@ def key(term: Term, datatype: DataType, left: Span | None = None) -> Key:
     Raises:
         RulesetError: it is none, or not of that type.
     """
+    if isinstance(datatype, Concatenation):
+        return _concatenated(term, datatype, left)
     match term:
+        case ConcatTerm(parts, _):
+            raise fail("Can't parse symbolic invalid expressions", parts[0].span)
         case PrefixTerm(base, length, span):
             value = scalar(base, datatype, left)
             if not datatype.ranges or not isinstance(value, int):
@@ -204,100 +198,58 @@ def key(term: Term, datatype: DataType, left: Span | None = None) -> Key:
             return Exact(scalar(term, datatype, left))
 
 
-def elements(
-    term: SetTerm,
-    datatype: DataType,
-    left: Span | None = None,
-    data: Callable[[Term | VerdictTerm], object] | None = None,
-) -> list[Element]:
-    """The elements of a set or map as written, nested sets resolved.
-
-    Args:
-        term: the set.
-        datatype: the type of its keys.
-        left: what is looked up in it, for messages.
-        data: reads what an element maps to; None for a set.
-    """
-    found: list[Element] = []
-    for item in _flatten(term):
-        if item.data is not None and data is None:
-            raise fail("mapping outside of map context", item.span)
-        if item.data is None and data is not None:
-            raise fail("the element maps to nothing", item.span)
-        if item.key is None:
-            covered = None
-        elif isinstance(item.key, ConcatTerm):
-            raise fail("concatenations are not supported", item.span, left)
-        else:
-            covered = key(item.key, datatype, left)
-        value = data(item.data) if data is not None and item.data is not None else None
-        found.append(Element(covered, item.span, value, item.comment))
-    if not found:
-        raise fail("Set is empty", term.span)
-    return found
+def _concatenated(term: Term, datatype: Concatenation, left: Span | None) -> Key:
+    types = datatype.parts
+    if not isinstance(term, ConcatTerm):
+        raise fail(f"invalid data type, expected {datatype.description}", term.span)
+    if len(term.parts) > len(types):
+        raise fail("too many concatenation components", term.span, left)
+    if len(term.parts) < len(types):
+        got = concatenation_of(*types[: len(term.parts)])
+        raise mismatch(datatype, got, term.span, left)
+    parts = tuple(_part(part, one) for part, one in zip(term.parts, types, strict=True))
+    return joined(parts)
 
 
-def _flatten(term: SetTerm) -> Iterator[ElementTerm]:
-    """Elements of the set and of the sets in it."""
-    for item in term.elements:
-        if isinstance(item.key, SetTerm):
-            yield from _flatten(item.key)
-        else:
-            yield item
+def _part(term: Term, datatype: DataType) -> Exact | Interval:
+    covered = key(term, datatype)
+    assert not isinstance(covered, Fields)
+    return covered
 
 
-def merge(found: list[Element], datatype: DataType) -> list[Element]:
-    """The elements in ascending order, with those that touch or overlap made one.
-
-    Wildcards only swallow what they cover: two that touch are not one wildcard.
-    """
-    gap = 1 if datatype.ranges else 0
-    merged: list[Element] = []
-    for element in sorted(found, key=_extent):
-        if merged and merged[-1].key is not None and element.key is not None:
-            (low, high), (next_low, next_high) = bounds(merged[-1].key), bounds(element.key)
-            if next_low <= high + gap:
-                merged[-1] = merged[-1]._replace(key=Interval(low, max(high, next_high)))
-                continue
-        merged.append(element)
-    return merged
+def joined(parts: tuple[Exact | Interval, ...]) -> Exact | Fields:
+    """What the parts of a concatenation cover together."""
+    single = [part.value if isinstance(part, Exact) else None for part in map(plain, parts)]
+    if None in single:
+        return Fields(parts)
+    return Exact(tuple(cast("Scalar", value) for value in single))
 
 
-def check_disjoint(found: list[Element]) -> None:
-    """Raise nft's error if intervals overlap."""
-    ordered = sorted((element for element in found if element.key is not None), key=_extent)
-    for before, after in itertools.pairwise(ordered):
-        assert before.key is not None
-        assert after.key is not None
-        if bounds(after.key)[0] <= bounds(before.key)[1]:
-            first, second = sorted((before, after), key=found.index)
-            if first.key == second.key and first.data == second.data:
-                continue
-            raise fail("conflicting intervals specified", second.span, first.span)
+def plain(covered: Exact | Interval) -> Exact | Interval:
+    """A single value as such, also where it is written as an interval."""
+    if isinstance(covered, Interval) and covered.low == covered.high and covered.prefixlen != WILDCARD:
+        return Exact(covered.low)
+    return covered
+
+
+def identity(covered: Key | None) -> Key | None:
+    """The same for all keys that cover the same, however they are written."""
+    match covered:
+        case Interval(low, high, _):
+            return Interval(low, high) if low != high else Exact(low)
+        case Fields(parts):
+            return Fields(tuple(cast("Exact | Interval", identity(part)) for part in parts))
+        case _:
+            return covered
 
 
 def bounds(covered: Key) -> tuple[int, int]:
     """First and last value."""
     if isinstance(covered, Interval):
         return covered.low, covered.high
+    assert isinstance(covered, Exact)
     assert isinstance(covered.value, int)
     return covered.value, covered.value
-
-
-def ascending(found: Iterable[Element], datatype: DataType) -> list[Element]:
-    """The elements in the order of listings: by value, the catch-all last."""
-    found = list(found)
-    if any(isinstance(element.key, Interval) for element in found):
-        return sorted(found, key=_extent)
-
-    def order(element: Element) -> tuple[int, int, str]:
-        return datatype.order(element.key.value) if isinstance(element.key, Exact) else (2, 0, "")
-
-    return sorted(found, key=order)
-
-
-def _extent(element: Element) -> tuple[int, int]:
-    return bounds(element.key) if element.key is not None else (1 << 128, 0)
 
 
 def format_key(covered: Key | None, datatype: DataType) -> str:
@@ -307,6 +259,9 @@ def format_key(covered: Key | None, datatype: DataType) -> str:
             return "*"
         case Exact(value):
             return datatype.format(value)
+        case Fields(parts):
+            assert isinstance(datatype, Concatenation)
+            return " . ".join(format_key(part, one) for part, one in zip(parts, datatype.parts, strict=True))
         case Interval(low, high, _) if isinstance(datatype, InterfaceName):
             length = (low ^ high).bit_length() // 8
             return '"' + low.to_bytes(16, "big")[: 16 - length].decode(errors=SURROGATES) + '*"'
@@ -323,7 +278,7 @@ def unsupported_value(term: Term) -> RulesetError:
     """The error for a form of value that is not understood, to be raised."""
     match term:
         case ConcatTerm():
-            return fail("concatenations are not supported", term.span)
+            return fail("Can't parse symbolic invalid expressions", term.parts[0].span)
         case MapTerm():
             return fail("maps are not supported here", term.span)
         case ReferenceTerm() | SetTerm() | FlagsTerm():

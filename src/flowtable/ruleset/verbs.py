@@ -52,11 +52,11 @@ def parse_add_rule(parser: Parser, *, insert: bool) -> Command:
     return AddRule(table, chain.text, chain.span, parse_rule(parser), place, insert)
 
 
-def parse_elements(parser: Parser, *, delete: bool, destroy: bool = False) -> Command:
+def parse_elements(parser: Parser, *, delete: bool, destroy: bool = False, create: bool = False) -> Command:
     """Read the elements that are added to a set or taken out."""
     table = parse_table_name(parser)
     name = parser.name()
-    return AddElements(table, name.text, name.span, _element_list(parser), delete, destroy)
+    return AddElements(table, name.text, name.span, _element_list(parser), delete, destroy, create)
 
 
 def _element_list(parser: Parser) -> SetTerm:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
     from flowtable.ruleset.json.value import Json
-    from flowtable.ruleset.selector import Identity
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.syntax import Term
     from flowtable.ruleset.types.base import DataType, Value
@@ -70,13 +69,15 @@ def assigned_json(assigned: Assigned, datatype: DataType) -> Json:
     return datatype.json(assigned.value) if isinstance(assigned, Exact) else assigned.json()
 
 
-def assigned_headers(assigned: Assigned) -> tuple[Identity, ...]:
-    """The headers that it reads."""
-    if isinstance(assigned, Mapping):
-        return assigned.headers
-    if isinstance(assigned, Selector) and assigned.header is not None:
-        return (assigned.header,)
-    return ()
+def assigned_selectors(assigned: Assigned) -> tuple[Selector, ...]:
+    """What it reads."""
+    match assigned:
+        case Mapping():
+            return (assigned.selector,)
+        case Selector():
+            return (assigned,)
+        case _:
+            return ()
 
 
 def assigned_lookups(assigned: Assigned) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowtable.ruleset.expressions.concatenation import Concat
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.selector import Identity, Selector
-from flowtable.ruleset.syntax import BinaryTerm
+from flowtable.ruleset.syntax import BinaryTerm, ConcatTerm
 from flowtable.ruleset.types.flags import Flags
 from flowtable.ruleset.values import fail, mismatch, scalar
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.code import Load
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.hook import Hook
     from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.syntax import Term
@@ -94,9 +96,19 @@ class Bitwise(Selector):
         return compute
 
     @property
-    def header(self) -> Identity | None:
-        """The header that the selector reads."""
-        return self.selector.header
+    def headers(self) -> tuple[Identity, ...]:
+        """The headers that the selector reads."""
+        return self.selector.headers
+
+    @property
+    def opaque(self) -> bool:
+        """Whether the selector is."""
+        return self.selector.opaque
+
+    @property
+    def hooks(self) -> frozenset[Hook] | None:
+        """The hooks of the selector."""
+        return self.selector.hooks
 
 
 def check_expression(term: Term, rule: RuleContext) -> Selector:
@@ -107,6 +119,8 @@ def check_expression(term: Term, rule: RuleContext) -> Selector:
     """
     if isinstance(term, Selector):
         return term.check(rule)
+    if isinstance(term, ConcatTerm):
+        return Concat(tuple(_check_part(part, rule) for part in term.parts), term.span)
     if not isinstance(term, BinaryTerm):
         raise fail("No symbol type information", term.span)
     inner = check_expression(term.left, rule)
@@ -133,6 +147,13 @@ def check_expression(term: Term, rule: RuleContext) -> Selector:
         case _:
             flip ^= constant
     return Bitwise(selector, mask, flip, term.span)
+
+
+def _check_part(term: Term, rule: RuleContext) -> Selector:
+    """Check one of the selectors of a concatenation."""
+    if not isinstance(term, Selector | BinaryTerm):
+        raise fail("Can't parse symbolic invalid expressions", term.span)
+    return check_expression(term, rule)
 
 
 def _sign(kind: Kind) -> str:

@@ -5,39 +5,44 @@ Ref: net/netfilter/nft_lookup.c:nft_lookup_init.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from flowtable.ruleset.json.keys import set_json
-from flowtable.ruleset.lookup import Lookup
-from flowtable.ruleset.syntax import ReferenceTerm
-from flowtable.ruleset.types.interface import InterfaceName
-from flowtable.ruleset.values import (
+from flowtable.ruleset.element import (
     Element,
+    ascending,
+    check_disjoint,
+    check_fields,
+    elements,
+    merge,
+    unique,
+)
+from flowtable.ruleset.json.keys import set_json
+from flowtable.ruleset.lookup import build
+from flowtable.ruleset.sets import Set
+from flowtable.ruleset.store import Store
+from flowtable.ruleset.syntax import ReferenceTerm
+from flowtable.ruleset.types import TIME
+from flowtable.ruleset.values import (
     Exact,
+    Fields,
     Interval,
     Key,
-    ascending,
-    bounds,
-    check_disjoint,
-    elements,
     fail,
     format_key,
-    merge,
     mismatch,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from flowtable.packet.packet import Packet
+    from flowtable.ruleset.code import Load, Predicate
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
     from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.selector import Selector
-    from flowtable.ruleset.sets import Set
     from flowtable.ruleset.syntax import SetTerm
-    from flowtable.ruleset.types.base import DataType, Value
-
-T = TypeVar("T")
+    from flowtable.ruleset.types.base import DataType
 
 
 class AnonymousSet:
@@ -55,25 +60,34 @@ class AnonymousSet:
         if any(isinstance(element.key, Interval) for element in written):
             self.elements = merge(written, datatype)
         else:
-            unique = {element.key: element for element in reversed(written)}
-            self.elements = ascending(unique.values(), datatype)
+            check_fields(unique(written).values())
+            self.elements = ascending(unique(written).values(), datatype)
 
     @property
     def only(self) -> Key | None:
-        """The one thing that is left of its elements, None if there is more."""
-        return self.elements[0].key if len(self.elements) == 1 else None
+        """The one value or interval that is left of its elements, None if there is more."""
+        if len(self.elements) > 1 or self.elements[0].statements:
+            return None
+        key = self.elements[0].key
+        return None if isinstance(key, Fields) or _is_tuple(key) else key
 
-    def text(self, datatype: DataType) -> str:
+    def text(self, datatype: DataType, *, stateless: bool = False) -> str:
         """``{ 22, 80 }``."""
-        return f"{{ {', '.join(format_key(element.key, datatype) for element in self.elements)} }}"
+        shown = (format_element(element, datatype, stateless=stateless) for element in self.elements)
+        return f"{{ {', '.join(shown)} }}"
 
     def json(self, datatype: DataType) -> Json:
         """Its elements."""
         return set_json(self.elements, datatype)
 
-    def lookup(self, datatype: DataType, compiler: Compiler) -> Lookup[bool]:
-        """Ready to be searched."""
-        return build(self.elements, datatype, compiler, lambda element: True)
+    def predicate(self, load: Load, datatype: DataType, compiler: Compiler, *, within: bool) -> Predicate:
+        """Whether what is read is in the set, or is not; false where nothing can be read."""
+        if any(element.statements for element in self.elements):
+            counted = Set("", self.elements[0].span, datatype)
+            counted.elements = {element.key: element for element in self.elements}
+            return store_predicate(Store(counted, compiler), load, within=within)
+        lookup = build(self.elements, datatype, compiler, lambda element: True)
+        return lookup.contains(load) if within else lookup.lacks(load)
 
 
 class NamedSet:
@@ -88,18 +102,40 @@ class NamedSet:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def text(self, datatype: DataType) -> str:
+    def text(self, datatype: DataType, *, stateless: bool = False) -> str:
         """``@name``."""
-        del datatype
+        del datatype, stateless
         return f"@{self.name}"
 
     def json(self, datatype: DataType) -> Json:
         """``@name``."""
         return self.text(datatype)
 
-    def lookup(self, datatype: DataType, compiler: Compiler) -> Lookup[bool]:
-        """Ready to be searched."""
-        return build(compiler.sets[self.name].elements, datatype, compiler, lambda element: True)
+    def predicate(self, load: Load, datatype: DataType, compiler: Compiler, *, within: bool) -> Predicate:
+        """Whether what is read is in the set, or is not; false where nothing can be read."""
+        if compiler.lives(self.name):
+            return store_predicate(compiler.store(self.name), load, within=within)
+        found = compiler.sets[self.name].elements.values()
+        lookup = build(found, datatype, compiler, lambda element: True)
+        return lookup.contains(load) if within else lookup.lacks(load)
+
+
+def _is_tuple(key: Key | None) -> bool:
+    return isinstance(key, Exact) and isinstance(key.value, tuple)
+
+
+def store_predicate(store: Store, load: Load, *, within: bool) -> Predicate:
+    """Whether what is read is in a set that changes, or is not."""
+
+    def contains(packet: Packet) -> bool:
+        value = load(packet)
+        return value is not None and store.find(packet, value) is not None
+
+    def lacks(packet: Packet) -> bool:
+        value = load(packet)
+        return value is not None and not store.has(packet, value)
+
+    return contains if within else lacks
 
 
 def check_set(term: SetTerm | ReferenceTerm, left: Selector, rule: RuleContext) -> AnonymousSet | NamedSet:
@@ -128,51 +164,39 @@ def check_map_elements(found: list[Element], datatype: DataType) -> list[Element
     """The elements of a map in ascending order.
 
     Raises:
-        RulesetError: one key maps to two things.
+        RulesetError: one key maps to two things, or intervals overlap.
     """
     if any(isinstance(element.key, Interval) for element in found):
         check_disjoint(found)
-    unique: dict[object, Element] = {}
-    for element in found:
-        known = unique.setdefault(element.key, element)
-        if known.data != element.data:
-            raise fail("Could not process rule: File exists", element.span)
-    return ascending(unique.values(), datatype)
+    known = unique(found).values()
+    check_fields(known)
+    return ascending(known, datatype)
 
 
-def build(
-    found: Sequence[Element],
-    datatype: DataType,
-    compiler: Compiler,
-    data: Callable[[Element], T],
-) -> Lookup[T]:
-    """Compile elements.
+def format_element(element: Element, datatype: DataType, *, stateless: bool, now: int | None = None) -> str:
+    """An element without what it maps to, as nft prints it.
 
     Args:
-        found: the elements, disjoint.
-        datatype: the type of their keys.
-        compiler: resolves names of devices.
-        data: what an element maps to, ready to be used.
+        element: the element.
+        datatype: the type of its key.
+        stateless: without counts and the time that is left.
+        now: the time that it is printed at, nanoseconds; None before the rules run.
     """
-    exact: dict[Value, T] = {}
-    intervals: list[tuple[int, int, T]] = []
-    prefixes: list[tuple[str, T]] = []
-    default: T | None = None
-    for element in found:
-        match element.key:
-            case None:
-                default = data(element)
-            case Exact(value):
-                exact[compiler.value(value, datatype, element.span)] = data(element)
-            case Interval() as interval if isinstance(datatype, InterfaceName):
-                prefixes.append((format_key(interval, datatype)[1:-2], data(element)))
-            case Interval() as interval:
-                low, high = bounds(interval)
-                intervals.append((low, high, data(element)))
-    return Lookup(exact, intervals, prefixes, default)
+    parts = [format_key(element.key, datatype)]
+    parts.extend(statement.text(stateless=stateless) for statement in element.statements)
+    if element.timeout is not None:
+        parts.append(f"timeout {TIME.format(element.timeout)}")
+    left = element.left(now)
+    if left is not None and not stateless:
+        parts.append(f"expires {TIME.format(left)}")
+    if element.comment is not None:
+        parts.append(f'comment "{element.comment}"')
+    return " ".join(parts)
 
 
 def format_map(found: Sequence[Element], datatype: DataType, data: Callable[[Any], str]) -> str:
     """``{ 22 : accept, 80 : drop }``."""
-    pairs = (f"{format_key(element.key, datatype)} : {data(element.data)}" for element in found)
+    pairs = (
+        f"{format_element(element, datatype, stateless=False)} : {data(element.data)}" for element in found
+    )
     return f"{{ {', '.join(pairs)} }}"

@@ -7,25 +7,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from flowtable.ruleset.element import Element, elements
 from flowtable.ruleset.expressions.bitwise import check_expression
 from flowtable.ruleset.expressions.collection import (
-    build,
     check_map_elements,
     find_set,
     format_map,
 )
 from flowtable.ruleset.json.keys import data_json, map_json
-from flowtable.ruleset.syntax import ConcatTerm, ReferenceTerm, VerdictTerm
-from flowtable.ruleset.values import Element, Exact, Key, elements, fail, key, mismatch
+from flowtable.ruleset.lookup import build
+from flowtable.ruleset.syntax import ReferenceTerm, VerdictTerm
+from flowtable.ruleset.types.concatenation import Concatenation
+from flowtable.ruleset.values import Exact, Fields, Key, fail, key, mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowtable.packet.packet import Packet
+    from flowtable.ruleset.code import Load
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
     from flowtable.ruleset.json.value import Json
-    from flowtable.ruleset.selector import Identity, Selector
+    from flowtable.ruleset.selector import Selector
+    from flowtable.ruleset.store import Store
     from flowtable.ruleset.syntax import MapTerm, Term
     from flowtable.ruleset.types.base import DataType
 
@@ -47,12 +51,6 @@ class Mapping:
         self.datatype = datatype
         self.elements = found
         self.name = name
-
-    @property
-    def headers(self) -> tuple[Identity, ...]:
-        """The header that is read."""
-        header = self.selector.header
-        return () if header is None else (header,)
 
     @property
     def lookups(self) -> tuple[str, ...]:
@@ -81,15 +79,28 @@ class Mapping:
 
     def compile(self, compiler: Compiler) -> Callable[[Packet], Key | None]:
         """A function from a packet to what its value stands for; None where there is nothing."""
-        found = compiler.sets[self.name].elements if self.name else self.elements
-        find = build(found, self.selector.datatype, compiler, _data).finder()
         load = self.selector.load(compiler)
+        if self.name and compiler.lives(self.name):
+            return _from_store(compiler.store(self.name), load)
+        found = compiler.sets[self.name].elements.values() if self.name else self.elements
+        find = build(found, self.selector.datatype, compiler, _data).finder()
 
         def run(packet: Packet) -> Key | None:
             value = load(packet)
             return None if value is None else find(value)
 
         return run
+
+
+def _from_store(store: Store, load: Load) -> Callable[[Packet], Key | None]:
+    def run(packet: Packet) -> Key | None:
+        value = load(packet)
+        if value is None:
+            return None
+        element = store.find(packet, value)
+        return None if element is None else _data(element)
+
+    return run
 
 
 def _data(element: Element) -> Key:
@@ -100,6 +111,10 @@ def format_data(data: Key, datatype: DataType) -> str:
     """What an element of a map stands for, as nft prints it."""
     if isinstance(data, Exact):
         return datatype.format(data.value)
+    if isinstance(data, Fields):
+        assert isinstance(datatype, Concatenation)
+        pairs = zip(data.parts, datatype.parts, strict=True)
+        return " . ".join(format_data(part, one) for part, one in pairs)
     if data.prefixlen >= 0:
         return f"{datatype.format(data.low)}/{data.prefixlen}"
     return f"{datatype.bound(data.low)}-{datatype.bound(data.high)}"
@@ -111,8 +126,6 @@ def check_data(datatype: DataType) -> Callable[[Term | VerdictTerm], Key]:
     def check(term: Term | VerdictTerm) -> Key:
         if isinstance(term, VerdictTerm):
             raise fail("a verdict is no value", term.span)
-        if isinstance(term, ConcatTerm):
-            raise fail("concatenations are not supported", term.span)
         return key(term, datatype)
 
     return check

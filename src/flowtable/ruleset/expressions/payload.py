@@ -9,6 +9,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.packet import ETHERTYPE_IPV4, ETHERTYPE_IPV6
+from flowtable.ruleset.element import Element
 from flowtable.ruleset.expressions.collection import AnonymousSet
 from flowtable.ruleset.expressions.headers import HEADERS, WITH_PORTS, Field, Header
 from flowtable.ruleset.expressions.meta import Meta
@@ -17,7 +18,7 @@ from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.selector import Identity, Layer, Selector
 from flowtable.ruleset.statements.match import Match, Operator
 from flowtable.ruleset.types import INET_PROTO
-from flowtable.ruleset.values import Element, Exact
+from flowtable.ruleset.values import Exact
 
 if TYPE_CHECKING:
     from collections.abc import Callable

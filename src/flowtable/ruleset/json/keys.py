@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowtable.ruleset.types.concatenation import Concatenation
 from flowtable.ruleset.types.interface import InterfaceName
-from flowtable.ruleset.values import Exact, format_key
+from flowtable.ruleset.values import Exact, Fields, Interval, format_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from flowtable.ruleset.element import Element
     from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.types.base import DataType
-    from flowtable.ruleset.values import Element, Interval, Key
+    from flowtable.ruleset.values import Key
 
 
 def key_json(covered: Key | None, datatype: DataType) -> Json:
@@ -25,6 +27,8 @@ def key_json(covered: Key | None, datatype: DataType) -> Json:
             return "*"
         case Exact(value):
             return datatype.json(value)
+        case Fields(parts):
+            return _concatenation(parts, datatype, key_json)
         case _ if isinstance(datatype, InterfaceName):
             return format_key(covered, datatype).strip('"')
         case _:
@@ -43,17 +47,57 @@ def interval_json(covered: Interval, datatype: DataType) -> Json:
 
 def data_json(data: Key, datatype: DataType) -> Json:
     """What an element of a map stands for."""
-    return datatype.json(data.value) if isinstance(data, Exact) else interval_json(data, datatype)
+    match data:
+        case Exact(value):
+            return datatype.json(value)
+        case Interval():
+            return interval_json(data, datatype)
+        case Fields(parts):
+            return _concatenation(parts, datatype, data_json)
+
+
+def _concatenation(
+    parts: Iterable[Exact | Interval],
+    datatype: DataType,
+    part_json: Callable[[Exact | Interval, DataType], Json],
+) -> Json:
+    assert isinstance(datatype, Concatenation)
+    pairs = zip(parts, datatype.parts, strict=True)
+    return {"concat": [part_json(part, one) for part, one in pairs]}
+
+
+def element_json(element: Element, datatype: DataType, now: int | None = None) -> Json:
+    """An element without what it maps to; bare if it is nothing but its key.
+
+    Args:
+        element: the element.
+        datatype: the type of its key.
+        now: the time that it is written at, nanoseconds; None before the rules run.
+    """
+    key = key_json(element.key, datatype)
+    more: dict[str, Json] = {}
+    if element.timeout is not None:
+        more["timeout"] = element.timeout // 1000
+    left = element.left(now)
+    if left is not None:
+        more["expires"] = left // 1000
+    if element.comment is not None:
+        more["comment"] = element.comment
+    for statement in element.statements:
+        written = statement.json()
+        if isinstance(written, dict):
+            more.update(written)
+    return {"elem": {"val": key, **more}} if more else key
 
 
 def set_json(elements: Iterable[Element], datatype: DataType) -> Json:
     """A set in a rule."""
-    return {"set": [key_json(element.key, datatype) for element in elements]}
+    return {"set": [element_json(element, datatype) for element in elements]}
 
 
 def map_json(elements: Iterable[Element], datatype: DataType, data: Callable[[object], Json]) -> Json:
     """A map in a rule."""
-    return {"set": [[key_json(element.key, datatype), data(element.data)] for element in elements]}
+    return {"set": [[element_json(element, datatype), data(element.data)] for element in elements]}
 
 
 def _prefix(base: int, length: int, datatype: DataType) -> Json:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final, cast
 from flowtable.ruleset.code import BREAK, GO_ON, Do
 from flowtable.ruleset.expressions.assigned import (
     anonymous_maps,
-    assigned_headers,
     assigned_json,
     assigned_lookups,
+    assigned_selectors,
     assigned_text,
     check_assigned,
     compile_assigned,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.context import RuleContext
     from flowtable.ruleset.expressions.assigned import Assigned
     from flowtable.ruleset.json.value import Json
-    from flowtable.ruleset.selector import Identity
+    from flowtable.ruleset.selector import Selector
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.syntax import Term
 
@@ -53,9 +53,9 @@ class Assign(Statement):
         self.assigned = assigned
 
     @property
-    def headers(self) -> tuple[Identity, ...]:
-        """The header that the value reads."""
-        return assigned_headers(self.assigned)
+    def selectors(self) -> tuple[Selector, ...]:
+        """What the value reads."""
+        return assigned_selectors(self.assigned)
 
     @property
     def anonymous_sets(self) -> int:

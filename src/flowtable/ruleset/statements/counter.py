@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowtable.ruleset.code import GO_ON, Do
+from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.statement import Statement
+from flowtable.ruleset.statements.reference import parse_reference
 
 if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
@@ -28,11 +30,20 @@ class Counter(Statement):
     """
 
     __slots__ = ("bytes", "packets")
+    stateful = True
 
     def __init__(self, span: Span, packets: int = 0, byte_count: int = 0) -> None:
         super().__init__(span)
         self.packets = packets
         self.bytes = byte_count
+
+    def fresh(self) -> Counter:
+        """One that counts from zero."""
+        return Counter(self.span)
+
+    def lines(self, *, stateless: bool) -> list[str]:
+        """The lines of an object."""
+        return [] if stateless else [f"packets {self.packets} bytes {self.bytes}"]
 
     def text(self, *, stateless: bool = False) -> str:
         """``counter packets 0 bytes 0``."""
@@ -54,11 +65,17 @@ class Counter(Statement):
         return Do(count)
 
 
-def parse(parser: Parser) -> Counter:
-    """Read ``counter [packets N bytes M]``."""
+def parse(parser: Parser) -> Statement:
+    """Read ``counter [packets N bytes M]`` or ``counter name NAME``."""
     start = parser.advance().span
     if parser.at_word("name"):
-        raise parser.unsupported("named counters are", start)
+        parser.advance()
+        return parse_reference(parser, ObjectKind.COUNTER, start)
+    return parse_body(parser, start)
+
+
+def parse_body(parser: Parser, start: Span) -> Counter:
+    """Read what stands behind the word ``counter``."""
     packets = byte_count = 0
     while word := parser.accept_word("packets", "bytes"):
         number = parser.number("number")

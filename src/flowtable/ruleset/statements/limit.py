@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 from flowtable.clock import SECOND
 from flowtable.ruleset.code import BREAK, GO_ON, Do
 from flowtable.ruleset.lexer import Kind
+from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.statement import Statement
+from flowtable.ruleset.statements.reference import parse_reference
 
 if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.source import Span
 
 _UNITS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
-_SIZES: Final = {"bytes": 1, "kbytes": 1024, "mbytes": 1024 * 1024}
+SIZES: Final = {"bytes": 1, "kbytes": 1024, "mbytes": 1024 * 1024}
 _DEFAULT_BURST: Final = 5
 
 
@@ -38,6 +40,7 @@ class Limit(Statement):
     """
 
     __slots__ = ("_last", "_tokens", "burst", "by_bytes", "over", "rate", "unit")
+    stateful = True
 
     def __init__(self, span: Span, rate: int, unit: str, burst: int, *, by_bytes: bool, over: bool) -> None:
         super().__init__(span)
@@ -49,6 +52,10 @@ class Limit(Statement):
         self._tokens = 0
         self._last: int | None = None
 
+    def fresh(self) -> Limit:
+        """The same with a full bucket."""
+        return Limit(self.span, self.rate, self.unit, self.burst, by_bytes=self.by_bytes, over=self.over)
+
     def check(self, rule: RuleContext) -> Limit:
         """The kernel counts in 64 bits and does not divide by zero."""
         if self.rate == 0:
@@ -59,20 +66,24 @@ class Limit(Statement):
         return self
 
     def text(self, *, stateless: bool = False) -> str:
-        """The default burst is left out."""
+        """``limit rate 10/second``."""
+        return f"limit {self.lines(stateless=stateless)[0]}"
+
+    def lines(self, *, stateless: bool) -> list[str]:
+        """The lines of an object; the default burst is left out."""
         del stateless
         over = "over " if self.over else ""
         if self.by_bytes:
-            burst = f" burst {_format_size(self.burst)}" if self.burst else ""
-            return f"limit rate {over}{_format_size(self.rate)}/{self.unit}{burst}"
+            burst = f" burst {format_size(self.burst)}" if self.burst else ""
+            return [f"rate {over}{format_size(self.rate)}/{self.unit}{burst}"]
         burst = f" burst {self.burst} packets" if self.burst != _DEFAULT_BURST else ""
-        return f"limit rate {over}{self.rate}/{self.unit}{burst}"
+        return [f"rate {over}{self.rate}/{self.unit}{burst}"]
 
     def json(self) -> Json:
         """Rate and burst with their units."""
         if self.by_bytes:
-            rate, rate_unit = _format_size(self.rate).split()
-            burst, burst_unit = _format_size(self.burst).split()
+            rate, rate_unit = format_size(self.rate).split()
+            burst, burst_unit = format_size(self.burst).split()
             shown: dict[str, Json] = {"rate": int(rate), "burst": int(burst), "per": self.unit}
             shown |= {"rate_unit": rate_unit, "burst_unit": burst_unit}
         else:
@@ -111,18 +122,25 @@ class Limit(Statement):
         return Do(run)
 
 
-def _format_size(size: int) -> str:
+def format_size(size: int) -> str:
+    """Bytes in the largest unit without a rest."""
     for name in ("mbytes", "kbytes"):
-        if size and size % _SIZES[name] == 0:
-            return f"{size // _SIZES[name]} {name}"
+        if size and size % SIZES[name] == 0:
+            return f"{size // SIZES[name]} {name}"
     return f"{size} bytes"
 
 
-def parse(parser: Parser) -> Limit:
-    """Read ``limit rate [over] N/unit [burst M packets]`` or the form in bytes."""
+def parse(parser: Parser) -> Statement:
+    """Read ``limit rate ...`` or ``limit name NAME``."""
     start = parser.advance().span
     if parser.at_word("name"):
-        raise parser.unsupported("named limits are", start)
+        parser.advance()
+        return parse_reference(parser, ObjectKind.LIMIT, start)
+    return parse_body(parser, start)
+
+
+def parse_body(parser: Parser, start: Span) -> Limit:
+    """Read what stands behind the word: ``rate [over] N/unit [burst M packets]`` or the form in bytes."""
     parser.expect_word("rate", "name", "rate")
     over = parser.accept_word("over") is not None
     rate_span = parser.token.span
@@ -131,7 +149,7 @@ def parse(parser: Parser) -> Limit:
     burst = _parse_burst(parser, in_bytes=factor is not None)
     return Limit(
         parser.since(start),
-        rate * _SIZES[factor or "bytes"],
+        rate * SIZES[factor or "bytes"],
         unit,
         burst,
         by_bytes=factor is not None,
@@ -151,7 +169,7 @@ def _parse_unit(parser: Parser, rate_span: Span) -> tuple[str | None, str]:
     if not slash:
         parser.expect(Kind.SLASH, "/")
         unit = parser.expect(Kind.STRING, "string").text
-    if factor not in _SIZES or unit not in _UNITS:
+    if factor not in SIZES or unit not in _UNITS:
         raise parser.error("Wrong rate format", parser.since(rate_span))
     return factor, unit
 
@@ -162,9 +180,9 @@ def _parse_burst(parser: Parser, *, in_bytes: bool) -> int:
     start = parser.advance().span
     burst = parser.number("number")
     if in_bytes:
-        if not parser.at_word(*_SIZES):
+        if not parser.at_word(*SIZES):
             raise _unit_error(parser, "string", "bytes")
-        return burst * _SIZES[parser.advance().text]
+        return burst * SIZES[parser.advance().text]
     if not parser.at_word("packets"):
         raise _unit_error(parser, "packets")
     parser.advance()

@@ -67,10 +67,9 @@ class Match(Statement):
         self.right = right
 
     @property
-    def headers(self) -> tuple[Identity, ...]:
-        """The header that the left side reads."""
-        header = self.left.header
-        return () if header is None else (header,)
+    def selectors(self) -> tuple[Selector, ...]:
+        """The left side."""
+        return (self.left,)
 
     @property
     def identity(self) -> Identity | None:
@@ -106,13 +105,12 @@ class Match(Statement):
 
     def text(self, *, stateless: bool = False) -> str:
         """``tcp dport != 22``."""
-        del stateless
         left, datatype = self.left, self.left.datatype
         if isinstance(datatype, Flags) and isinstance(self.right, Exact):
             assert isinstance(self.right.value, int)
             return self._flags_text(datatype, self.right.value)
         if isinstance(self.right, AnonymousSet | NamedSet):
-            right = self.right.text(datatype)
+            right = self.right.text(datatype, stateless=stateless)
         else:
             right = _format(self.right, self)
         sign = self.operator.value
@@ -179,9 +177,9 @@ class Match(Statement):
         left = self.left
         match self.right:
             case AnonymousSet() | NamedSet():
-                lookup = self.right.lookup(left.datatype, compiler)
                 load = left.load(compiler)
-                return lookup.contains(load) if self.operator is Operator.EQ else lookup.lacks(load)
+                within = self.operator is Operator.EQ
+                return self.right.predicate(load, left.datatype, compiler, within=within)
             case Interval(low, high, _):
                 return self._interval(low, high, compiler)
             case Exact(value):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.ruleset.expressions.bitwise import Bitwise, check_expression
 from flowtable.ruleset.expressions.collection import AnonymousSet, check_set
+from flowtable.ruleset.expressions.concatenation import Concat
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.statement import Statement
 from flowtable.ruleset.statements.match import Match, Operator
@@ -20,13 +21,13 @@ from flowtable.ruleset.syntax import (
     ReferenceTerm,
     SetTerm,
 )
-from flowtable.ruleset.values import Exact, Interval, Key, fail, flags, key, unsupported_value
+from flowtable.ruleset.values import Exact, Fields, Interval, Key, fail, flags, key, unsupported_value
 
 if TYPE_CHECKING:
     from flowtable.ruleset.context import RuleContext
     from flowtable.ruleset.selector import Selector
     from flowtable.ruleset.source import RulesetError, Span
-    from flowtable.ruleset.syntax import Term
+    from flowtable.ruleset.syntax import ElementTerm, Term
 
 OPERATORS: Final = {
     Kind.EQ: Operator.EQ,
@@ -38,6 +39,14 @@ OPERATORS: Final = {
     Kind.NOT: Operator.NONE,
 }
 """What can stand between the sides of a match."""
+
+
+_NEGATION: Final = "negation can only be used with singleton bitmask values"
+
+
+def _is_value(element: ElementTerm) -> bool:
+    """Whether a set of that element alone is the element."""
+    return element.key is not None and not element.statements
 
 
 class MatchSyntax(Statement):
@@ -63,7 +72,7 @@ class MatchSyntax(Statement):
 
     def check(self, rule: RuleContext) -> Match:
         """Settle types and operator, and learn what the match says of the protocols."""
-        if isinstance(self.left, MapTerm | ConcatTerm):
+        if isinstance(self.left, MapTerm):
             raise unsupported_value(self.left)
         left = check_expression(self.left, rule)
         match = self._normalise(left, rule)
@@ -75,7 +84,9 @@ class MatchSyntax(Statement):
     def _normalise(self, left: Selector, rule: RuleContext) -> Match:
         right = self.right
         operator = OPERATORS[self.operator] if self.operator else None
-        if isinstance(right, SetTerm) and len(right.elements) == 1 and right.elements[0].key is not None:
+        if isinstance(left, Concat):
+            return self._concatenation(left, operator, rule)
+        if isinstance(right, SetTerm) and len(right.elements) == 1 and _is_value(right.elements[0]):
             element = right.elements[0]
             if element.data is not None:
                 raise fail("mapping outside of map context", element.span)
@@ -101,12 +112,27 @@ class MatchSyntax(Statement):
                 pass
         covered = key(right, left.datatype, left.span)
         if operator is Operator.NONE and not (left.datatype.bitmask and isinstance(covered, Exact)):
-            raise fail("negation can only be used with singleton bitmask values", left.span, right.span)
+            raise fail(_NEGATION, left.span, right.span)
         if isinstance(covered, Interval) and operator not in (None, Operator.EQ, Operator.NE):
             raise self._undefined("range", right)
         if isinstance(right, ListTerm) and operator is None:
             operator = Operator.ANY
         return _normal(left, operator, covered, self.span)
+
+    def _concatenation(self, left: Concat, operator: Operator | None, rule: RuleContext) -> Match:
+        """Concatenations are looked up in sets only."""
+        right = self.right
+        if operator not in (None, Operator.EQ, Operator.NE):
+            assert self.operator_span is not None
+            if operator is Operator.NONE:
+                raise fail(_NEGATION, left.span, right.span)
+            assert self.operator is not None
+            message = f"Relational expression ({self.operator.value}) is undefined for concat expressions"
+            raise fail(message, left.span, self.operator_span)
+        if isinstance(right, SetTerm | ReferenceTerm):
+            return Match(left, operator or Operator.EQ, check_set(right, left, rule), self.span)
+        key(right, left.datatype)
+        raise fail("Use concatenations with sets and maps, not singleton values", left.span, right.span)
 
     def _undefined(self, what: str, right: Term) -> RulesetError:
         assert self.operator is not None
@@ -142,6 +168,7 @@ def _normal(left: Selector, operator: Operator | None, right: Key, span: Span) -
                     span,
                 )
             right = Exact(value)
+    assert not isinstance(right, Fields)
     return Match(left, operator or Operator.EQ, right, span)
 
 

@@ -17,9 +17,10 @@ from flowtable.ruleset.json.keys import data_json
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.nat import NatKind, NatRange
 from flowtable.ruleset.statement import Statement
-from flowtable.ruleset.syntax import MapTerm, PrefixTerm, RangeTerm, Word
+from flowtable.ruleset.syntax import ConcatTerm, MapTerm, PrefixTerm, RangeTerm, ReferenceTerm, Word
 from flowtable.ruleset.types import INET_SERVICE, IPV4_ADDR, IPV6_ADDR
-from flowtable.ruleset.values import Interval, Key, key
+from flowtable.ruleset.types.concatenation import Concatenation, concatenation_of
+from flowtable.ruleset.values import Exact, Fields, Key, bounds, key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.context import RuleContext
     from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.parser import Parser
-    from flowtable.ruleset.selector import Identity
+    from flowtable.ruleset.selector import Selector
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.syntax import Term
     from flowtable.ruleset.types.base import DataType
@@ -40,6 +41,9 @@ _SOURCE_HOOKS: Final = frozenset((Hook.POSTROUTING, Hook.INPUT))
 _DESTINATION_HOOKS: Final = frozenset((Hook.PREROUTING, Hook.OUTPUT))
 _SIZES: Final = {"ip": 4, "ip6": 16}
 _FAMILIES: Final = {"ip": IPV4, "ip6": IPV6}
+
+
+_NEEDS_TRANSPORT: Final = "transport protocol mapping is only valid after transport protocol match"
 
 
 class Nat(Statement):
@@ -118,16 +122,15 @@ class Nat(Statement):
         if self.address is not None:
             datatype = IPV4_ADDR if self.family == "ip" else IPV6_ADDR
             if isinstance(self.address, MapTerm):
-                self.to_address = check_mapping(self.address, datatype, rule)
+                mapped = _mapped_type(self.address, datatype, rule)
+                self.to_address = check_mapping(self.address, mapped, rule)
+                if isinstance(self.to_address.datatype, Concatenation) and rule.transport is None:
+                    raise rule.error(_NEEDS_TRANSPORT, self.address.span, self.keyword)
             else:
                 self.to_address = key(self.address, datatype)
         if self.port is not None:
             if rule.transport is None:
-                raise rule.error(
-                    "transport protocol mapping is only valid after transport protocol match",
-                    self.port.span,
-                    self.keyword,
-                )
+                raise rule.error(_NEEDS_TRANSPORT, self.port.span, self.keyword)
             if isinstance(self.port, MapTerm):
                 self.to_port = check_mapping(self.port, INET_SERVICE, rule)
             else:
@@ -149,14 +152,10 @@ class Nat(Statement):
             )
 
     @property
-    def headers(self) -> tuple[Identity, ...]:
-        """The headers that its maps read."""
-        return tuple(
-            header
-            for part in (self.to_address, self.to_port)
-            if isinstance(part, Mapping)
-            for header in part.headers
-        )
+    def selectors(self) -> tuple[Selector, ...]:
+        """What its maps look up."""
+        parts = (self.to_address, self.to_port)
+        return tuple(part.selector for part in parts if isinstance(part, Mapping))
 
     @property
     def anonymous_sets(self) -> int:
@@ -231,11 +230,15 @@ class Nat(Statement):
         address = _compile(self.to_address, compiler)
         port = _compile(self.to_port, compiler)
         to_address, to_port = self.to_address is not None, self.to_port is not None
+        mapped = self.to_address
+        with_port = isinstance(mapped, Mapping) and isinstance(mapped.datatype, Concatenation)
 
         def run_mapped(packet: Packet) -> int:
             found_address, found_port = address(packet), port(packet)
             if (to_address and found_address is None) or (to_port and found_port is None):
                 return BREAK
+            if with_port and found_address is not None:
+                found_address, found_port = _split(found_address)
             if family is not None and packet.family != family:
                 return GO_ON
             return OF_VERDICT[nat(packet, kind, self._range(found_address, found_port))]
@@ -246,11 +249,11 @@ class Nat(Statement):
         min_addr = max_addr = None
         min_port = max_port = 0
         if address is not None:
-            low, high = _bounds(address)
+            low, high = bounds(address)
             size = _SIZES[self.family]
             min_addr, max_addr = low.to_bytes(size, "big"), high.to_bytes(size, "big")
         if port is not None:
-            min_port, max_port = _bounds(port)
+            min_port, max_port = bounds(port)
         return NatRange(
             min_addr,
             max_addr,
@@ -263,11 +266,24 @@ class Nat(Statement):
         )
 
 
-def _bounds(covered: Key) -> tuple[int, int]:
-    if isinstance(covered, Interval):
-        return covered.low, covered.high
-    assert isinstance(covered.value, int)
-    return covered.value, covered.value
+def _mapped_type(term: MapTerm, address: DataType, rule: RuleContext) -> DataType:
+    """What a map has to map to: addresses, or addresses with ports."""
+    if isinstance(term.mapping, ReferenceTerm):
+        declared = rule.sets.get(term.mapping.name)
+        with_port = declared is not None and isinstance(declared.data, Concatenation)
+    else:
+        with_port = any(isinstance(element.data, ConcatTerm) for element in term.mapping.elements)
+    return concatenation_of(address, INET_SERVICE) if with_port else address
+
+
+def _split(covered: Key) -> tuple[Key, Key]:
+    """The address and the port of a concatenation."""
+    if isinstance(covered, Fields):
+        address, port = covered.parts
+        return address, port
+    assert isinstance(covered, Exact)
+    assert isinstance(covered.value, tuple)
+    return Exact(covered.value[0]), Exact(covered.value[1])
 
 
 def _text(part: Key | Mapping, datatype: DataType) -> str:
@@ -322,7 +338,10 @@ def _parse_family(parser: Parser) -> tuple[str, bool]:
     family = ""
     if parser.at_word("ip", "ip6") and parser.following.text in ("to", "prefix", "interval", "addr"):
         family = parser.advance().text
-    if parser.at_word("interval", "addr"):
+    if parser.accept_word("addr"):
+        parser.expect(Kind.DOT, ".")
+        parser.expect_word("port")
+    if parser.at_word("interval"):
         raise parser.unsupported(f"'{parser.token.text}' in nat statements is", parser.token.span)
     return family, parser.accept_word("prefix") is not None
 

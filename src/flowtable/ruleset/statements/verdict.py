@@ -40,6 +40,14 @@ class VerdictStatement(Statement):
         self.chain = chain
         self.chain_span = chain_span
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, VerdictStatement):
+            return NotImplemented
+        return (self.verdict, self.chain) == (other.verdict, other.chain)
+
+    def __hash__(self) -> int:
+        return hash((self.verdict, self.chain))
+
     @property
     def ends(self) -> bool:
         """Whether nothing can follow it in a rule."""

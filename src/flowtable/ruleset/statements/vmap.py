@@ -8,27 +8,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowtable.ruleset.code import BREAK, Do
+from flowtable.ruleset.element import Element, elements
 from flowtable.ruleset.expressions.bitwise import check_expression
 from flowtable.ruleset.expressions.collection import (
-    build,
     check_map_elements,
     find_set,
     format_map,
 )
 from flowtable.ruleset.json.keys import map_json
+from flowtable.ruleset.lookup import build
 from flowtable.ruleset.statement import Statement
 from flowtable.ruleset.statements.verdict import VerdictStatement, verdict_op
-from flowtable.ruleset.syntax import ConcatTerm, ReferenceTerm, SetTerm, VerdictTerm
-from flowtable.ruleset.values import Element, elements, fail
+from flowtable.ruleset.syntax import ReferenceTerm, SetTerm, VerdictTerm
+from flowtable.ruleset.values import fail
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from flowtable.packet.packet import Packet
-    from flowtable.ruleset.code import Op, Step
+    from flowtable.ruleset.code import Load, Op, Step
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
     from flowtable.ruleset.json.value import Json
-    from flowtable.ruleset.selector import Identity, Selector
+    from flowtable.ruleset.selector import Selector
     from flowtable.ruleset.source import Span
+    from flowtable.ruleset.store import Store
     from flowtable.ruleset.syntax import Term
 
 
@@ -50,10 +54,9 @@ class VerdictMap(Statement):
         self.name = name
 
     @property
-    def headers(self) -> tuple[Identity, ...]:
-        """The header that is read."""
-        header = self.selector.header
-        return () if header is None else (header,)
+    def selectors(self) -> tuple[Selector, ...]:
+        """What is looked up."""
+        return (self.selector,)
 
     @property
     def jumps(self) -> tuple[str, ...]:
@@ -86,7 +89,6 @@ class VerdictMap(Statement):
 
     def compile(self, compiler: Compiler) -> Step:
         """Look up and do what is found; nothing found ends the rule."""
-        found = compiler.sets[self.name].elements if self.name else self.elements
 
         def data(element: Element) -> Op:
             verdict = element.data
@@ -94,8 +96,11 @@ class VerdictMap(Statement):
             op = verdict_op(verdict.verdict, verdict.chain, compiler)
             return (lambda packet: op) if isinstance(op, int) else op
 
-        find = build(found, self.selector.datatype, compiler, data).finder()
         load = self.selector.load(compiler)
+        if self.name and compiler.lives(self.name):
+            return Do(_from_store(compiler.store(self.name), load, data))
+        found = compiler.sets[self.name].elements.values() if self.name else self.elements
+        find = build(found, self.selector.datatype, compiler, data).finder()
 
         def run(packet: Packet) -> int:
             value = load(packet)
@@ -107,7 +112,20 @@ class VerdictMap(Statement):
         return Do(run)
 
 
-def element_jumps(found: list[Element]) -> tuple[str, ...]:
+def _from_store(store: Store, load: Load, data: Callable[[Element], Op]) -> Op:
+    ops = {id(element): data(element) for element in store.declared.elements.values()}
+
+    def run(packet: Packet) -> int:
+        value = load(packet)
+        if value is None:
+            return BREAK
+        element = store.find(packet, value)
+        return BREAK if element is None else ops[id(element)](packet)
+
+    return run
+
+
+def element_jumps(found: Iterable[Element]) -> tuple[str, ...]:
     """The chains that the verdicts of a map go to."""
     return tuple(
         chain
@@ -153,8 +171,6 @@ class VerdictMapSyntax(Statement):
 
     def check(self, rule: RuleContext) -> VerdictMap:
         """Check key and elements."""
-        if isinstance(self.key, ConcatTerm):
-            raise fail("concatenations are not supported", self.key.span)
         selector = check_expression(self.key, rule)
         if isinstance(self.mapping, ReferenceTerm):
             declared = find_set(self.mapping, selector, rule)

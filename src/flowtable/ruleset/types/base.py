@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.syntax import Word
 
-Value = int | str
-"""A value: an unsigned integer, or the name of a device whose index is meant."""
+Scalar = int | str
+"""One value: an unsigned integer, or the name of a device whose index is meant."""
+Value = Scalar | tuple[Scalar, ...]
+"""A value, or those of a concatenation."""
 
 _MAX_DIGITS = 64
 
@@ -27,6 +29,7 @@ class DataType:
         bitmask: values are sets of flags.
         prefixes: a range that a prefix can express is printed as one.
         ranges: its values are ordered, so that ranges of them make sense.
+        network_order: its most significant byte comes first in memory.
 
     Ref: nftables src/datatype.c.
     """
@@ -38,6 +41,7 @@ class DataType:
     bitmask = False
     prefixes = False
     ranges = True
+    network_order = True
 
     def __init__(self, name: str, description: str, bits: int) -> None:
         self.name = name
@@ -74,10 +78,14 @@ class DataType:
 
     def order(self, value: Value) -> tuple[int, int, str]:
         """What single values are sorted by in a listing: as nft reads their bytes."""
-        return (0, value, "") if isinstance(value, int) else (1, 0, value)
+        return (0, value, "") if isinstance(value, int) else (1, 0, str(value))
 
     def key(self, value: Value) -> Value:
         """The value as it is read from a packet while rules run."""
+        return value
+
+    def unkey(self, value: Value) -> Value:
+        """A value that was read from a packet as a set keeps it: what ``key`` undoes."""
         return value
 
     @property

@@ -20,6 +20,7 @@ class Flags(DataType):
 
     bitmask = True
     per_line = 5
+    network_order = False
     names: dict[str, int]
 
     def __init__(self, name: str, description: str, bits: int, names: dict[str, int]) -> None:

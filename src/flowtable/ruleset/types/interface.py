@@ -53,6 +53,10 @@ class InterfaceName(DataType):
         assert isinstance(value, int)
         return value.to_bytes(NAME_SIZE, "big").rstrip(b"\0").decode(errors=SURROGATES)
 
+    def unkey(self, value: Value) -> Value:
+        """The integer of a name."""
+        return int.from_bytes(str(value).encode(errors=SURROGATES).ljust(NAME_SIZE, b"\0"), "big")
+
     def format(self, value: Value) -> str:
         """Quoted; an asterisk that is part of the name is escaped."""
         name = str(self.key(value))
@@ -70,6 +74,7 @@ class InterfaceIndex(DataType):
 
     per_line = 5
     ranges = False
+    network_order = False
 
     def parse(self, word: Word) -> Value:
         """A name or a number."""

@@ -24,6 +24,7 @@ class Mark(DataType):
     """A packet or connection mark."""
 
     per_line = 5
+    network_order = False
     prefixes = True
 
     def format(self, value: Value) -> str:
@@ -39,6 +40,7 @@ class ClassId(DataType):
     """A traffic class, ``major:minor``."""
 
     per_line = 5
+    network_order = False
 
     def parse(self, word: Word) -> Value:
         """``none``, ``root``, ``1:10`` or a number."""
@@ -74,6 +76,8 @@ _UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)
 
 class Time(DataType):
     """A relative time, in milliseconds."""
+
+    network_order = False
 
     def parse(self, word: Word) -> Value:
         """``1h30m``, or a number of seconds."""

@@ -1,0 +1,140 @@
+"""Meters: the older way to write a set that packets add to.
+
+Ref: nftables src/statement.c:meter_stmt_print, net/netfilter/nft_dynset.c.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flowtable.ruleset.code import BREAK, Do
+from flowtable.ruleset.expressions.bitwise import check_expression
+from flowtable.ruleset.lexer import Kind
+from flowtable.ruleset.sets import Set
+from flowtable.ruleset.statement import Statement
+from flowtable.ruleset.statements.set_update import ElementSyntax, elem_json, element_text, parse_key
+from flowtable.ruleset.store import Store
+from flowtable.ruleset.values import fail
+
+if TYPE_CHECKING:
+    from flowtable.packet.packet import Packet
+    from flowtable.ruleset.code import Step
+    from flowtable.ruleset.compiler import Compiler
+    from flowtable.ruleset.context import RuleContext
+    from flowtable.ruleset.json.value import Json
+    from flowtable.ruleset.parser import Parser
+    from flowtable.ruleset.selector import Selector
+    from flowtable.ruleset.source import Span
+
+METER_SIZE: Final = 65535
+"""Elements of a meter that names no size."""
+
+
+class Meter(Statement):
+    """``meter m size 65535 { ip saddr limit rate 10/second }``: a set that only this rule knows.
+
+    Attributes:
+        name: its name, unique among the sets of the table.
+        size: the most elements it takes.
+        selector: what is read for the key.
+        timeout: milliseconds, None without.
+        statements: what is counted and limited for each key.
+    """
+
+    __slots__ = ("name", "selector", "size", "statements", "timeout")
+
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        selector: Selector,
+        timeout: int | None,
+        statements: tuple[Statement, ...],
+        span: Span,
+    ) -> None:
+        super().__init__(span)
+        self.name = name
+        self.size = size
+        self.selector = selector
+        self.timeout = timeout
+        self.statements = statements
+
+    @property
+    def selectors(self) -> tuple[Selector, ...]:
+        """What is read for the key."""
+        return (self.selector,)
+
+    def text(self, *, stateless: bool = False) -> str:
+        """As nft prints it."""
+        del stateless
+        inside = element_text(self.selector, self.timeout, self.statements)
+        return f"meter {self.name} size {self.size} {{ {inside} }}"
+
+    def json(self) -> Json:
+        """Key, statement, size and name."""
+        written = [statement.json() for statement in self.statements]
+        key = elem_json(self.selector, self.timeout)
+        return {"meter": {"key": key, "stmt": written[0], "size": self.size, "name": self.name}}
+
+    def compile(self, compiler: Compiler) -> Step:
+        """Find or add the key's element and run its statements."""
+        for statement in self.statements:
+            statement.compile(compiler)
+        declared = Set(self.name, self.span, self.selector.datatype, size=self.size, dynamic=True)
+        store = Store(declared, compiler)
+        load = self.selector.load(compiler)
+        timeout, statements = self.timeout, self.statements
+
+        def run(packet: Packet) -> int:
+            value = load(packet)
+            if value is None:
+                return BREAK
+            return store.put(packet, value, None, timeout, statements, refresh=timeout is not None)
+
+        return Do(run)
+
+
+class MeterSyntax(Statement):
+    """The statement as written.
+
+    Attributes:
+        name: its name.
+        size: the most elements it takes.
+        element: what is between the braces.
+    """
+
+    __slots__ = ("element", "name", "size")
+
+    def __init__(self, name: str, size: int, element: ElementSyntax, span: Span) -> None:
+        super().__init__(span)
+        self.name = name
+        self.size = size
+        self.element = element
+
+    def check(self, rule: RuleContext) -> Meter:
+        """Check key and statements."""
+        selector = check_expression(self.element.key, rule)
+        if self.name in rule.sets:
+            raise fail("Could not process rule: File exists", self.element.key.span)
+        statements = tuple(statement.check(rule) for statement in self.element.statements)
+        return Meter(self.name, self.size, selector, self.element.timeout, statements, self.span)
+
+
+def parse_meter(parser: Parser) -> MeterSyntax:
+    """Read ``meter NAME [size N] { KEY [timeout T] STATEMENT }``, or ``flow table`` for ``meter``."""
+    start = parser.previous.span if parser.previous.text == "flow" else parser.token.span
+    parser.advance()
+    name = parser.name()
+    size = METER_SIZE
+    if parser.accept_word("size"):
+        size = parser.number("number")
+    parser.expect(Kind.BRACE_OPEN, "'{'")
+    parser.enter()
+    element = parse_key(parser)
+    statements = parser.stateful_statements()
+    if not statements or not parser.at(Kind.BRACE_CLOSE):
+        raise parser.unexpected()
+    parser.advance()
+    parser.leave()
+    element = element._replace(statements=statements)
+    return MeterSyntax(name.text, size, element, parser.since(start))
