@@ -136,7 +136,7 @@ class Lab:
 
     def listing(self) -> str:
         """What ``nft list ruleset`` prints."""
-        return print_ruleset(self.box.ruleset)
+        return print_ruleset(self.box.ruleset, now=self.now)
 
     def entries(self) -> int:
         """Live flow entries in all flowtables."""

@@ -85,7 +85,7 @@ def test_kernel(row: Row, kernel: dict[str, dict[str, Any]]) -> None:
         box.receive(box.topology.devices[step.device], step.frame, START + time)
     box.advance(START + expected["listed"])
     assert masked(answers) == masked(expected["answers"])
-    assert listing(print_ruleset(ruleset)) == listing(expected["listing"])
+    assert listing(print_ruleset(ruleset, now=box.now)) == listing(expected["listing"])
 
 
 START = 1_000_000_000_000

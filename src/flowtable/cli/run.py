@@ -149,7 +149,7 @@ def run(
         except EventError as error:
             raise InputError(str(error)) from None
         listings: dict[str, Callable[[], Iterable[str]]] = {
-            "--ruleset-out": lambda: print_ruleset(router.ruleset).splitlines(),
+            "--ruleset-out": lambda: print_ruleset(router.ruleset, now=router.now).splitlines(),
             "--flows": lambda: chain(flow_lines(router), past),
             "--conntrack": lambda: connection_lines(router),
         }

@@ -121,6 +121,7 @@ class Box:
         self._flow_ended = flow_ended
         self.now = 0
         self._alarm = Alarm()
+        self._alarm.set(0)
         self.statistics = Statistics()
         self.conntrack = Conntrack(topology.sysctls, seed)
         self.nat = Nat(self.conntrack, topology)
@@ -212,6 +213,8 @@ class Box:
         self.flowtables.follow(ruleset.flowtables(), self.now)
         self.ruleset = ruleset
         self.program = program
+        if self.now:
+            ruleset.start(self.now)
         self._register()
 
     def _register(self) -> None:
@@ -255,6 +258,7 @@ class Box:
         """Run the timers that are due by ``now``, each at its own time, in their order."""
         if not self.now:
             self.ageing.begin(now)
+            self.ruleset.start(now)
         while (due := self._next_due()) is not None and due <= now:
             self.now = max(self.now, due)
             for timed in self._timed:

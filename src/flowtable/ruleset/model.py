@@ -164,6 +164,14 @@ class Ruleset:
         self.last_handle += 1
         return self.last_handle
 
+    def start(self, now: int) -> None:
+        """The rules start to run: from now on, nanoseconds, the time of elements of sets passes."""
+        for table in self.tables.values():
+            for declared in table.sets.values():
+                if declared.timeouts:
+                    for element in declared.elements.values():
+                        element.start(now)
+
     def flowtables(self) -> Iterator[Flowtable]:
         """Every flowtable declared, in the order of tables and declarations."""
         for table in self.tables.values():

@@ -14,6 +14,7 @@ from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.implied import visible
 from flowtable.ruleset.keywords import is_name
 from flowtable.ruleset.priority import text as priority_text
+from flowtable.ruleset.statements.last import text_at
 from flowtable.ruleset.statements.vmap import format_verdict
 from flowtable.ruleset.types import TIME
 
@@ -162,7 +163,8 @@ class _Printer:
         return "\n".join(lines)
 
     def rule(self, rule: Rule, family: Family) -> str:
-        texts = [statement.text(stateless=self._stateless) for statement in visible(rule.statements, family)]
+        shown = visible(rule.statements, family)
+        texts = [text_at(statement, self._now, stateless=self._stateless) for statement in shown]
         if rule.comment is not None:
             texts.append(f'comment "{rule.comment}"')
         return " ".join(texts)

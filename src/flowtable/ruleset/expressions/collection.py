@@ -19,6 +19,7 @@ from flowtable.ruleset.element import (
 from flowtable.ruleset.json.keys import set_json
 from flowtable.ruleset.lookup import build
 from flowtable.ruleset.sets import Set
+from flowtable.ruleset.statements.last import text_at
 from flowtable.ruleset.store import Store
 from flowtable.ruleset.syntax import ReferenceTerm
 from flowtable.ruleset.types import TIME
@@ -183,7 +184,7 @@ def format_element(element: Element, datatype: DataType, *, stateless: bool, now
         now: the time that it is printed at, nanoseconds; None before the rules run.
     """
     parts = [format_key(element.key, datatype)]
-    parts.extend(statement.text(stateless=stateless) for statement in element.statements)
+    parts.extend(text_at(statement, now, stateless=stateless) for statement in element.statements)
     if element.timeout is not None:
         parts.append(f"timeout {TIME.format(element.timeout)}")
     left = element.left(now)

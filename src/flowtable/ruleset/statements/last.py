@@ -68,6 +68,13 @@ class Last(Statement):
             self.used = (now - self.seen) // MILLISECOND
 
 
+def text_at(statement: Statement, now: int | None, *, stateless: bool) -> str:
+    """A statement as nft prints it at a time, nanoseconds; None before the rules run."""
+    if isinstance(statement, Last) and now is not None:
+        statement.tell(now)
+    return statement.text(stateless=stateless)
+
+
 def parse(parser: Parser) -> Last:
     """Read ``last [used TIME|never]``."""
     start = parser.advance().span
