@@ -144,13 +144,17 @@ class Parser(Cursor):
             statement: it is what a statement sets something to, where a selector can also stand
                 behind an operator.
         """
-        right = self._primary if statement else self._right_primary
-        term = self._concatenation(lambda: self._binary(self._primary, right))
+        term = self.concatenation(statement=statement)
         if self.at_word("map"):
             self.advance()
             mapping = self.mapping(verdicts=False)
             return MapTerm(term, mapping, self.since(term.span))
         return term
+
+    def concatenation(self, *, statement: bool = False) -> Term:
+        """Read the same where no map can stand."""
+        right = self._primary if statement else self._right_primary
+        return self._concatenation(lambda: self._binary(self._primary, right))
 
     def _primary(self) -> Term:
         token = self.token

@@ -206,7 +206,7 @@ def _concatenated(term: Term, datatype: Concatenation, left: Span | None) -> Key
         raise fail("too many concatenation components", term.span, left)
     if len(term.parts) < len(types):
         got = concatenation_of(*types[: len(term.parts)])
-        raise mismatch(datatype, got, term.span, left)
+        raise mismatch(datatype, got, term.span, None)
     parts = tuple(_part(part, one) for part, one in zip(term.parts, types, strict=True))
     return joined(parts)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flowtable.ruleset.expressions.bitwise import check_expression
 from flowtable.ruleset.expressions.mapping import Mapping, check_mapping
 from flowtable.ruleset.selector import Selector
-from flowtable.ruleset.syntax import BinaryTerm, MapTerm
+from flowtable.ruleset.syntax import BinaryTerm, ConcatTerm, MapTerm
 from flowtable.ruleset.types.number import Integer
 from flowtable.ruleset.values import Exact, fail, scalar
 
@@ -54,6 +54,8 @@ def _reads(term: Term) -> bool:
     """Whether a term reads anything."""
     if isinstance(term, BinaryTerm):
         return _reads(term.left) or _reads(term.right)
+    if isinstance(term, ConcatTerm):
+        return any(map(_reads, term.parts))
     return isinstance(term, Selector)
 
 

@@ -161,6 +161,27 @@ def find_set(term: ReferenceTerm, left: Selector, rule: RuleContext) -> Set:
     return declared
 
 
+def find_map(term: ReferenceTerm, left: Selector, rule: RuleContext) -> Set:
+    """The declared map that a reference means.
+
+    Raises:
+        RulesetError: there is none, it is a set, or its keys are of another type.
+    """
+    declared = rule.sets.get(term.name)
+    if declared is None:
+        raise fail("No such file or directory", term.span)
+    if not declared.is_map:
+        raise fail("Expression is not a map", term.span)
+    if declared.datatype is not left.datatype:
+        raise fail(
+            f"datatype mismatch, map expects {declared.datatype.description}, mapping expression has "
+            f"type {left.datatype.description}",
+            term.span,
+            left.span,
+        )
+    return declared
+
+
 def check_map_elements(found: list[Element], datatype: DataType) -> list[Element]:
     """The elements of a map in ascending order.
 
@@ -169,6 +190,9 @@ def check_map_elements(found: list[Element], datatype: DataType) -> list[Element
     """
     if any(isinstance(element.key, Interval) for element in found):
         check_disjoint(found)
+    for element in found:
+        if element.statements:
+            raise fail("missing statement in map declaration", element.statements[0].span)
     known = unique(found).values()
     check_fields(known)
     return ascending(known, datatype)

@@ -11,7 +11,7 @@ from flowtable.ruleset.element import Element, elements
 from flowtable.ruleset.expressions.bitwise import check_expression
 from flowtable.ruleset.expressions.collection import (
     check_map_elements,
-    find_set,
+    find_map,
     format_map,
 )
 from flowtable.ruleset.json.keys import data_json, map_json
@@ -139,9 +139,7 @@ def check_mapping(term: MapTerm, datatype: DataType, rule: RuleContext) -> Mappi
     """
     selector = check_expression(term.key, rule)
     if isinstance(term.mapping, ReferenceTerm):
-        declared = find_set(term.mapping, selector, rule)
-        if not declared.is_map:
-            raise fail("Expression is not a map", term.mapping.span)
+        declared = find_map(term.mapping, selector, rule)
         if declared.data is not datatype:
             if declared.data is None:
                 raise fail("Expression is not a map of values", term.mapping.span)

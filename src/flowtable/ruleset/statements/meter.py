@@ -128,7 +128,9 @@ def parse_meter(parser: Parser) -> MeterSyntax:
     size = METER_SIZE
     if parser.accept_word("size"):
         size = parser.number("number")
-    parser.expect(Kind.BRACE_OPEN, "'{'")
+        parser.expect(Kind.BRACE_OPEN, "'{'")
+    else:
+        parser.expect(Kind.BRACE_OPEN, "size", "'{'")
     parser.enter()
     element = parse_key(parser)
     statements = parser.stateful_statements()

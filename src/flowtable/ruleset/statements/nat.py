@@ -124,7 +124,9 @@ class Nat(Statement):
             if isinstance(self.address, MapTerm):
                 mapped = _mapped_type(self.address, datatype, rule)
                 self.to_address = check_mapping(self.address, mapped, rule)
-                if isinstance(self.to_address.datatype, Concatenation) and rule.transport is None:
+                with_port = isinstance(self.to_address.datatype, Concatenation)
+                self._shows_family = self._shows_family or with_port
+                if with_port and rule.transport is None:
                     raise rule.error(_NEEDS_TRANSPORT, self.address.span, self.keyword)
             else:
                 self.to_address = key(self.address, datatype)

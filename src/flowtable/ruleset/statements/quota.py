@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
     from flowtable.ruleset.code import Step
     from flowtable.ruleset.compiler import Compiler
+    from flowtable.ruleset.context import RuleContext
     from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.parser import Parser
     from flowtable.ruleset.source import Span
@@ -44,6 +45,12 @@ class Quota(Statement):
     def fresh(self) -> Quota:
         """The same quota, used as far as was written."""
         return Quota(self.span, self.quota, over=self.over, used=self.used)
+
+    def check(self, rule: RuleContext) -> Quota:
+        """More cannot be used than there is."""
+        if self.used > self.quota:
+            raise rule.error("Could not process rule: Invalid argument", self.span)
+        return self
 
     def body(self, *, stateless: bool) -> str:
         """``over 10 mbytes used 5 bytes``."""
@@ -93,6 +100,8 @@ def parse(parser: Parser) -> Statement:
 def parse_body(parser: Parser, start: Span) -> Quota:
     """Read what stands behind the word ``quota``."""
     over = parser.accept_word("over", "until") == "over"
+    if parser.at_word("used"):
+        raise parser.error("syntax error, unexpected used, expecting number", parser.token.span)
     quota = _parse_bytes(parser, start)
     used = 0
     if parser.accept_word("used"):

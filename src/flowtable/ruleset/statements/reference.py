@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.ruleset.code import BREAK, Do, step_op
 from flowtable.ruleset.element import Element, elements
 from flowtable.ruleset.expressions.bitwise import check_expression
-from flowtable.ruleset.expressions.collection import check_map_elements, find_set, format_map
+from flowtable.ruleset.expressions.collection import check_map_elements, find_map, format_map
 from flowtable.ruleset.json.keys import map_json
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.lookup import build
@@ -197,9 +197,10 @@ class ReferenceSyntax(Statement):
             )
         selector = check_expression(target.key, rule)
         if isinstance(target.mapping, ReferenceTerm):
-            declared = find_set(target.mapping, selector, rule)
-            if declared.objects is None:
+            known = rule.sets.get(target.mapping.name)
+            if known is not None and known.objects is None:
                 raise fail("Expression is not a map with objects", target.mapping.span)
+            declared = find_map(target.mapping, selector, rule)
             return ObjectReference(self.kind, self.span, selector=selector, map_name=declared.name)
         found = elements(target.mapping, selector.datatype, selector.span, check_object_name)
         ordered = check_map_elements(found, selector.datatype)

@@ -20,6 +20,7 @@ from flowtable.ruleset.expressions.bitwise import check_expression
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.selector import Selector
 from flowtable.ruleset.statement import Statement
+from flowtable.ruleset.statements.ct_count import CtCount
 from flowtable.ruleset.syntax import BinaryTerm, ConcatTerm, MapTerm
 from flowtable.ruleset.types import TIME
 from flowtable.ruleset.values import Exact, fail, key
@@ -240,6 +241,7 @@ class SetUpdateSyntax(Statement):
             raise fail("Could not process rule: Device or resource busy", self.span)
         unsupported = (
             declared.interval
+            or (declared.timeouts and any(isinstance(each, CtCount) for each in statements))
             or (self.element.timeout and not declared.timeouts)
             or (statements and declared.statements and not _same(statements, declared.statements))
         )
@@ -280,8 +282,10 @@ def parse(parser: Parser) -> SetUpdateSyntax:
     element = parse_key(parser)
     element = element._replace(statements=parser.stateful_statements())
     if parser.accept(Kind.COLON):
-        element = element._replace(data=parser.expression(statement=True))
-    if not parser.at(Kind.BRACE_CLOSE):
+        element = element._replace(data=parser.concatenation(statement=True))
+        if not parser.at(Kind.BRACE_CLOSE):
+            raise parser.unexpected("'}'")
+    elif not parser.at(Kind.BRACE_CLOSE):
         raise parser.unexpected()
     parser.advance()
     parser.leave()
@@ -290,13 +294,13 @@ def parse(parser: Parser) -> SetUpdateSyntax:
 
 def _parse_reference(parser: Parser) -> ReferenceTerm:
     if not parser.at(Kind.AT):
-        raise parser.unexpected("@")
+        raise parser.unexpected("@", "'$'")
     return parser.reference()
 
 
 def parse_key(parser: Parser) -> ElementSyntax:
     """Read the key of an element and its timeout."""
-    term = parser.expression(statement=True)
+    term = parser.concatenation(statement=True)
     timeout = None
     while word := parser.accept_word("timeout", "expires", "comment"):
         if word == "comment":

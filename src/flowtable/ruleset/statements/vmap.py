@@ -12,7 +12,7 @@ from flowtable.ruleset.element import Element, elements
 from flowtable.ruleset.expressions.bitwise import check_expression
 from flowtable.ruleset.expressions.collection import (
     check_map_elements,
-    find_set,
+    find_map,
     format_map,
 )
 from flowtable.ruleset.json.keys import map_json
@@ -173,9 +173,7 @@ class VerdictMapSyntax(Statement):
         """Check key and elements."""
         selector = check_expression(self.key, rule)
         if isinstance(self.mapping, ReferenceTerm):
-            declared = find_set(self.mapping, selector, rule)
-            if not declared.is_map:
-                raise fail("Expression is not a map", self.mapping.span)
+            declared = find_map(self.mapping, selector, rule)
             if declared.data is not None:
                 raise fail("the map holds no verdicts", self.mapping.span)
             return VerdictMap(selector, [], declared.name, self.span)
