@@ -73,15 +73,17 @@ def _layout(read: str, write: str, minimum: int) -> _Layout:
     return _Layout(Struct("!" + read).unpack_from, header.pack, header.size, minimum)
 
 
-# IPv4: version to TOS, length, identification and fragment field, TTL, protocol, checksum.
-# IPv6: version to flow label, payload length, next header, hop limit.
+# IPv4: version to TOS, length, identification and fragment field, TTL and protocol, checksum.
+# IPv6: version to flow label, payload length, next header and hop limit.
 # Behind addresses and ports: what lies before the transport checksum, and that checksum.
-_TCP4: Final = _layout("2sH4sBxH12x12sH", "2sH4sBBH12s12sH", 40)
-_UDP4: Final = _layout("2sH4sBxH12x2sH", "2sH4sBBH12s2sH", 28)
-_GRE4: Final = _layout("2sH4sBxH", "2sH4sBBH", 24)
-_TCP6: Final = _layout("4sHBB36x12sH", "4sHBB36s12sH", 20)
-_UDP6: Final = _layout("4sHBB36x2sH", "4sHBB36s2sH", 8)
-_GRE6: Final = _layout("4sHBB", "4sHBB", 4)
+_TCP4: Final = _layout("2sH4sHH12x12sH", "2sH4sHH12s12sH", 40)
+_UDP4: Final = _layout("2sH4sHH12x2sH", "2sH4sHH12s2sH", 28)
+_GRE4: Final = _layout("2sH4sHH", "2sH4sHH", 24)
+_TCP6: Final = _layout("4sHH36x12sH", "4sHH36s12sH", 20)
+_UDP6: Final = _layout("4sHH36x2sH", "4sHH36s2sH", 8)
+_GRE6: Final = _layout("4sHH", "4sHH", 4)
+_TTL: Final = 0x0100
+"""One of the TTL, in a number with the protocol behind it."""
 
 
 class Path(ABC):
@@ -98,8 +100,7 @@ class Path(ABC):
         pack: writes a frame up to ``tail``.
         tail: where that begins which no packet of the flow has changed.
         minimum: the least length that the IP header may give.
-        protocol: transport protocol number.
-        tcp: whether that is TCP.
+        tcp: whether the transport protocol is TCP.
         closing: what FIN and RST do.
         whole: the frame tells the length of the packet, not its IP header.
         profile: how it behaves.
@@ -137,7 +138,6 @@ class Path(ABC):
         "pack",
         "packets",
         "profile",
-        "protocol",
         "queue",
         "tail",
         "tcp",
@@ -151,8 +151,7 @@ class Path(ABC):
         self, entry: FlowEntry, direction: Direction, layout: _Layout, profile: Profile, on_end: OnEnd
     ) -> None:
         self.unpack, self.pack, self.tail, self.minimum = layout
-        self.protocol = direction.key.l4proto
-        self.tcp = self.protocol == TCP
+        self.tcp = direction.key.l4proto == TCP
         self.entry = entry
         self.direction = direction
         self.key: FlowKey = direction.key
@@ -258,7 +257,7 @@ class Path(ABC):
             outcome = self.forward(frame, now)
         finally:
             self.head, self.neighbour = head, neighbour
-        assert outcome.__class__ is tuple
+        assert type(outcome) is tuple
         return Handover(direction.device, direction.next_hop, outcome[1][_ETHERNET:])
 
 
@@ -269,7 +268,7 @@ class _Ipv4(Path):
 
     def forward(self, frame: bytes, now: int) -> Outcome:
         size = len(frame) - _ETHERNET
-        service, length, identity, ttl, check, middle, l4_check = self.unpack(frame, _ETHERNET)
+        service, length, identity, lifetime, check, middle, l4_check = self.unpack(frame, _ETHERNET)
         if length != size and not self.whole:
             if length > size or length < self.minimum:
                 return Miss.TRUNCATED
@@ -304,8 +303,7 @@ class _Ipv4(Path):
             service,
             length,
             identity,
-            ttl - 1,
-            self.protocol,
+            lifetime - _TTL,
             (check - self.ip_delta) % 0xFFFF,
             self.wire,
             middle,
@@ -320,7 +318,7 @@ class _Ipv6(Path):
 
     def forward(self, frame: bytes, now: int) -> Outcome:
         size = len(frame) - _ETHERNET
-        flow, payload, protocol, hop_limit, middle, l4_check = self.unpack(frame, _ETHERNET)
+        flow, payload, lifetime, middle, l4_check = self.unpack(frame, _ETHERNET)
         if payload != size - _IPV6_HEADER and not self.whole:
             if payload > size - _IPV6_HEADER or payload < self.minimum:
                 return Miss.TRUNCATED
@@ -350,9 +348,9 @@ class _Ipv6(Path):
                 l4_check = (l4_check - l4_delta) % 0xFFFF
             elif l4_check:
                 l4_check = (l4_check - l4_delta) % 0xFFFF or MANGLED_ZERO
-        return self.device, self.pack(
-            head, flow, payload, protocol, hop_limit - 1, self.wire, middle, l4_check
-        ) + frame[self.tail :]
+        return self.device, self.pack(head, flow, payload, lifetime - 1, self.wire, middle, l4_check) + frame[
+            self.tail :
+        ]
 
 
 class _Gre4(Path):
@@ -362,7 +360,7 @@ class _Gre4(Path):
 
     def forward(self, frame: bytes, now: int) -> Outcome:
         size = len(frame) - _ETHERNET
-        service, length, identity, ttl, check = self.unpack(frame, _ETHERNET)
+        service, length, identity, lifetime, check = self.unpack(frame, _ETHERNET)
         if length != size and not self.whole:
             if length > size or length < self.minimum:
                 return Miss.TRUNCATED
@@ -375,7 +373,7 @@ class _Gre4(Path):
             return self.unready(frame, now)
         self.count(size, now)
         check = (check - self.ip_delta) % 0xFFFF
-        return self.device, self.pack(head, service, length, identity, ttl - 1, self.protocol, check) + frame[
+        return self.device, self.pack(head, service, length, identity, lifetime - _TTL, check) + frame[
             self.tail :
         ]
 
@@ -387,7 +385,7 @@ class _Gre6(Path):
 
     def forward(self, frame: bytes, now: int) -> Outcome:
         size = len(frame) - _ETHERNET
-        flow, payload, protocol, hop_limit = self.unpack(frame, _ETHERNET)
+        flow, payload, lifetime = self.unpack(frame, _ETHERNET)
         if payload != size - _IPV6_HEADER and not self.whole:
             if payload > size - _IPV6_HEADER or payload < self.minimum:
                 return Miss.TRUNCATED
@@ -399,7 +397,7 @@ class _Gre6(Path):
         if not head or self.neighbour.state is _STALE:
             return self.unready(frame, now)
         self.count(size, now)
-        return self.device, self.pack(head, flow, payload, protocol, hop_limit - 1) + frame[self.tail :]
+        return self.device, self.pack(head, flow, payload, lifetime - 1) + frame[self.tail :]
 
 
 _KINDS: Final[dict[tuple[int, int], tuple[type[Path], _Layout]]] = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from flowtable.topology.device import Device
 
 
-class Handover(NamedTuple):
+@dataclass(slots=True, frozen=True)
+class Handover:
     """A packet that the fast path changed but that needs the neighbour layer to leave.
 
     Attributes:
@@ -30,8 +32,8 @@ class Handover(NamedTuple):
 Outcome: TypeAlias = "tuple[Device, bytes] | Handover | Miss"
 """What became of a frame.
 
-A plain tuple of the device and the complete frame to send there (never a subclass: test
-``outcome.__class__ is tuple``), a ``Handover``, or why the frame, of which no byte was changed,
+A tuple of the device and the complete frame to send there (never of a subclass: test
+``type(outcome) is tuple``), a ``Handover``, or why the frame, of which no byte was changed,
 takes the classic path.
 """
 

@@ -61,6 +61,9 @@ _u16_at = struct.Struct("!H").unpack_from
 
 _VLAN_TAGS: Final = frozenset({ETHERTYPE_VLAN, ETHERTYPE_QINQ})
 
+_NO_OPTIONS: Final = 0x45
+"""First byte of an IPv4 header of 20 bytes."""
+
 _PPP_IPV4: Final = 0x0021
 _PPP_IPV6: Final = 0x0057
 _PPP_TO_ETHERTYPE: Final = {_PPP_IPV4: ETHERTYPE_IPV4, _PPP_IPV6: ETHERTYPE_IPV6}
@@ -184,7 +187,7 @@ def dissector(
         try:
             ethertype, vihl, frag, ttl, l4proto, wire = _ipv4_frame(frame)
             if ethertype == ETHERTYPE_IPV4:
-                if ipv4 and vihl & 15 == 5 and not frag & 0x3FFF and ttl > 1:
+                if ipv4 and vihl == _NO_OPTIONS and not frag & 0x3FFF and ttl > 1:
                     if l4proto == TCP:
                         if len(frame) >= 54:
                             return (iif, IPV4, TCP, wire, ())

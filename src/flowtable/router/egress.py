@@ -108,7 +108,7 @@ def hand_over(box: Box, handover: Handover) -> None:
 
     Ref: net/netfilter/nf_flow_table_ip.c:nf_flow_offload_ip_hook, neigh_xmit.
     """
-    device, next_hop, data = handover
+    device, next_hop, data = handover.device, handover.next_hop, handover.packet
     packet = Packet(bytearray(data), IPV4 if len(next_hop) == 4 else IPV6, time=box.now)
     packet.oif = device
     if device.index in box.unaddressed:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.flows.datapath import Handover
 from flowtable.packet.drop import Drop
+from flowtable.packet.miss import Miss
 from flowtable.packet.packet import (
     ETHERTYPE_ARP,
     ETHERTYPE_IPV4,
@@ -99,7 +100,13 @@ def receive(box: Box, device: Device, frame: bytes, now: int) -> None:
     process = port.process
     if process is not None:
         outcome = process(frame, device.index, now)
-        if isinstance(outcome, tuple):
+        if type(outcome) is tuple:
+            # The way of most packets: what `_bypass` does, without a call.
+            statistics.bypass += 1
+            way_out, leaving = outcome
+            egress.transmit(box, way_out, leaving)
+            return
+        if not isinstance(outcome, Miss):
             _bypass(box, outcome)
             return
         statistics.misses[outcome] += 1
@@ -181,7 +188,7 @@ def _traverse(
     for hook in hooks:
         if not isinstance(hook, BaseChain):
             outcome = hook(frame, device.index, now)
-            if isinstance(outcome, tuple):
+            if not isinstance(outcome, Miss):
                 _bypass(box, outcome)
                 return None
             box.statistics.misses[outcome] += 1
