@@ -206,14 +206,15 @@ class PortRewrite4(PortRewrite):
         data = packet.data
         if packet.thoff != 20 or len(data) < self._room:
             return manipulate(data, 0, packet.thoff, self.target, self.side)
-        header_check, ends, middle, check = self._read(data, 10)
+        read, write = self._read, self._write  # `self._read(...)` would look for a method first
+        header_check, ends, middle, check = read(data, 10)
         if ends != self._old:
             return manipulate(data, 0, packet.thoff, self.target, self.side)
         if not self._udp:
             check = (check - self._change) % 0xFFFF
         elif check:
             check = (check - self._change) % 0xFFFF or MANGLED_ZERO
-        self._write(data, 10, (header_check - self._header_change) % 0xFFFF, self._new, middle, check)
+        write(data, 10, (header_check - self._header_change) % 0xFFFF, self._new, middle, check)
         return True
 
 
@@ -227,14 +228,15 @@ class PortRewrite6(PortRewrite):
         data = packet.data
         if packet.thoff != 40 or len(data) < self._room:
             return manipulate(data, 0, packet.thoff, self.target, self.side)
-        ends, middle, check = self._read(data, 8)
+        read, write = self._read, self._write
+        ends, middle, check = read(data, 8)
         if ends != self._old:
             return manipulate(data, 0, packet.thoff, self.target, self.side)
         if not self._udp:
             check = (check - self._change) % 0xFFFF
         elif check:
             check = (check - self._change) % 0xFFFF or MANGLED_ZERO
-        self._write(data, 8, self._new, middle, check)
+        write(data, 8, self._new, middle, check)
         return True
 
 

@@ -4,6 +4,9 @@ The key of a flow fixes addresses and ports, so all of them that leave are const
 NAT and the TTL do to the checksums is one number each: one's complement deltas add up
 (RFC 1624). A hit reads a few header fields, compares them, and builds the frame in one go.
 
+``self.unpack(...)`` would look for a method first: functions kept in an attribute are fetched,
+then called.
+
 The steps are those of the kernel, in its order: length against the MTU, TCP flags, route,
 neighbour, rewrite. No byte has changed when a packet is refused.
 
@@ -268,7 +271,8 @@ class _Ipv4(Path):
 
     def forward(self, frame: bytes, now: int) -> Outcome:
         size = len(frame) - _ETHERNET
-        service, length, identity, lifetime, check, middle, l4_check = self.unpack(frame, _ETHERNET)
+        unpack = self.unpack
+        service, length, identity, lifetime, check, middle, l4_check = unpack(frame, _ETHERNET)
         if length != size and not self.whole:
             if length > size or length < self.minimum:
                 return Miss.TRUNCATED
@@ -298,17 +302,10 @@ class _Ipv4(Path):
                 l4_check = (l4_check - l4_delta) % 0xFFFF
             elif l4_check:
                 l4_check = (l4_check - l4_delta) % 0xFFFF or MANGLED_ZERO
-        return self.device, self.pack(
-            head,
-            service,
-            length,
-            identity,
-            lifetime - _TTL,
-            (check - self.ip_delta) % 0xFFFF,
-            self.wire,
-            middle,
-            l4_check,
-        ) + frame[self.tail :]
+        check = (check - self.ip_delta) % 0xFFFF
+        pack = self.pack
+        header = pack(head, service, length, identity, lifetime - _TTL, check, self.wire, middle, l4_check)
+        return self.device, header + frame[self.tail :]
 
 
 class _Ipv6(Path):
@@ -318,7 +315,8 @@ class _Ipv6(Path):
 
     def forward(self, frame: bytes, now: int) -> Outcome:
         size = len(frame) - _ETHERNET
-        flow, payload, lifetime, middle, l4_check = self.unpack(frame, _ETHERNET)
+        unpack = self.unpack
+        flow, payload, lifetime, middle, l4_check = unpack(frame, _ETHERNET)
         if payload != size - _IPV6_HEADER and not self.whole:
             if payload > size - _IPV6_HEADER or payload < self.minimum:
                 return Miss.TRUNCATED
@@ -348,9 +346,9 @@ class _Ipv6(Path):
                 l4_check = (l4_check - l4_delta) % 0xFFFF
             elif l4_check:
                 l4_check = (l4_check - l4_delta) % 0xFFFF or MANGLED_ZERO
-        return self.device, self.pack(head, flow, payload, lifetime - 1, self.wire, middle, l4_check) + frame[
-            self.tail :
-        ]
+        pack = self.pack
+        header = pack(head, flow, payload, lifetime - 1, self.wire, middle, l4_check)
+        return self.device, header + frame[self.tail :]
 
 
 class _Gre4(Path):
@@ -360,7 +358,8 @@ class _Gre4(Path):
 
     def forward(self, frame: bytes, now: int) -> Outcome:
         size = len(frame) - _ETHERNET
-        service, length, identity, lifetime, check = self.unpack(frame, _ETHERNET)
+        unpack = self.unpack
+        service, length, identity, lifetime, check = unpack(frame, _ETHERNET)
         if length != size and not self.whole:
             if length > size or length < self.minimum:
                 return Miss.TRUNCATED
@@ -373,9 +372,9 @@ class _Gre4(Path):
             return self.unready(frame, now)
         self.count(size, now)
         check = (check - self.ip_delta) % 0xFFFF
-        return self.device, self.pack(head, service, length, identity, lifetime - _TTL, check) + frame[
-            self.tail :
-        ]
+        pack = self.pack
+        header = pack(head, service, length, identity, lifetime - _TTL, check)
+        return self.device, header + frame[self.tail :]
 
 
 class _Gre6(Path):
@@ -385,7 +384,8 @@ class _Gre6(Path):
 
     def forward(self, frame: bytes, now: int) -> Outcome:
         size = len(frame) - _ETHERNET
-        flow, payload, lifetime = self.unpack(frame, _ETHERNET)
+        unpack = self.unpack
+        flow, payload, lifetime = unpack(frame, _ETHERNET)
         if payload != size - _IPV6_HEADER and not self.whole:
             if payload > size - _IPV6_HEADER or payload < self.minimum:
                 return Miss.TRUNCATED
@@ -397,7 +397,9 @@ class _Gre6(Path):
         if not head or self.neighbour.state is _STALE:
             return self.unready(frame, now)
         self.count(size, now)
-        return self.device, self.pack(head, flow, payload, lifetime - 1) + frame[self.tail :]
+        pack = self.pack
+        header = pack(head, flow, payload, lifetime - 1)
+        return self.device, header + frame[self.tail :]
 
 
 _KINDS: Final[dict[tuple[int, int], tuple[type[Path], _Layout]]] = {

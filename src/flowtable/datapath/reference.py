@@ -92,7 +92,8 @@ class ReferenceDatapath:
 
     def process(self, frame: bytes, iif: int, now: int) -> Outcome:
         """Forward one frame that arrived on the device with index ``iif``."""
-        key = self._dissect(frame, iif)
+        dissect = self._dissect  # `self._dissect(...)` would look for a method first
+        key = dissect(frame, iif)
         path = self._paths.get(key)
         if path is None:
             return key if isinstance(key, Miss) else Miss.NO_ENTRY

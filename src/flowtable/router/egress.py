@@ -160,7 +160,8 @@ def transmit(box: Box, device: Device, frame: bytes) -> None:
         stack.descend(box, device, frame)
         return
     box.statistics.transmit += 1
-    box.transmit(device, frame, box.now)
+    transmit = box.transmit
+    transmit(device, frame, box.now)
 
 
 def _leave(box: Box, device: Device, frame: bytes) -> bytes | None:

@@ -67,7 +67,8 @@ def ipv4(box: Box, packet: Packet, route: Route, device: Device, redirect: bool)
     if redirect:
         box.redirects.ipv4(packet, route, box.now)
     packet.hook = _FORWARD
-    verdict = box.ipv4.forward(packet)
+    meet_rules = box.ipv4.forward
+    verdict = meet_rules(packet)
     if verdict == _ACCEPT:
         if data[0] != _NO_OPTIONS:
             options.record_ipv4(box, packet)
@@ -106,7 +107,8 @@ def ipv6(box: Box, packet: Packet, route: Route, device: Device) -> None:
     data[7] -= 1
 
     packet.hook = _FORWARD
-    verdict = box.ipv6.forward(packet)
+    meet_rules = box.ipv6.forward
+    verdict = meet_rules(packet)
     if verdict == _ACCEPT:
         postrouting.ipv6(box, packet)
     else:

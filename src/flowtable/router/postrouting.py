@@ -23,7 +23,8 @@ def ipv4(box: Box, packet: Packet) -> None:
     """Hand a routed IPv4 packet to the rules of the way out, then to its device."""
     box.statistics.postrouting += 1
     packet.hook = _POSTROUTING
-    verdict = box.ipv4.postrouting(packet)
+    meet_rules = box.ipv4.postrouting
+    verdict = meet_rules(packet)
     if verdict == _ACCEPT:
         egress.ipv4(box, packet)
     else:
@@ -34,7 +35,8 @@ def ipv6(box: Box, packet: Packet) -> None:
     """Hand a routed IPv6 packet to the rules of the way out, then to its device."""
     box.statistics.postrouting += 1
     packet.hook = _POSTROUTING
-    verdict = box.ipv6.postrouting(packet)
+    meet_rules = box.ipv6.postrouting
+    verdict = meet_rules(packet)
     if verdict == _ACCEPT:
         egress.ipv6(box, packet)
     else:

@@ -33,7 +33,8 @@ def ipv4(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None
         box.statistics.drops[packet] += 1
         return
     packet.hook = _PREROUTING
-    verdict = box.ipv4.prerouting(packet)
+    meet_rules = box.ipv4.prerouting
+    verdict = meet_rules(packet)
     if verdict == _ACCEPT and device.master is not None and isinstance(device.master, Vrf):
         verdict = vrf.receive(box, device.master, packet)
     if verdict == _ACCEPT:
@@ -53,7 +54,8 @@ def ipv6(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None
         box.statistics.drops[Drop.IP_OPTIONS] += 1
         return
     packet.hook = _PREROUTING
-    verdict = box.ipv6.prerouting(packet)
+    meet_rules = box.ipv6.prerouting
+    verdict = meet_rules(packet)
     if verdict == _ACCEPT and device.master is not None and isinstance(device.master, Vrf):
         verdict = vrf.receive(box, device.master, packet)
     if verdict == _ACCEPT:

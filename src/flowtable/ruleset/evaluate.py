@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4, IPV6
-from flowtable.ruleset.code import ACCEPTED, GO_ON, STOLEN, fuse_chain, fuse_rule
+from flowtable.ruleset.code import ACCEPTED, BREAK, OF_VERDICT, RETURNED, Compiled, fuse_chain, fuse_rule
 from flowtable.ruleset.compiler import Compiler
 from flowtable.ruleset.expressions.meta import Meta
 from flowtable.ruleset.family import Family
@@ -23,16 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowtable.packet.packet import Packet
-    from flowtable.ruleset.code import Compiled, Op, Step
+    from flowtable.ruleset.code import Op, Step
     from flowtable.ruleset.environment import Environment
     from flowtable.ruleset.model import Chain, ChainType, Rule, Ruleset, Table
     from flowtable.ruleset.selector import Identity
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.statement import Statement
 
-_ACCEPT: Final = int(Verdict.ACCEPT)
 _DROP: Final = int(Verdict.DROP)
-_STOLEN: Final = int(Verdict.STOLEN)
+_VERDICTS: Final = {code: int(verdict) for verdict, code in OF_VERDICT.items()}
 
 
 class BaseChain:
@@ -51,11 +50,11 @@ class BaseChain:
         devices: the devices of an ingress or egress chain, empty elsewhere.
     """
 
-    __slots__ = ("_policy", "_walk", "devices", "family", "hook", "name", "priority", "table", "type")
+    __slots__ = ("_policy", "_rules", "devices", "family", "hook", "name", "priority", "table", "type")
 
     def __init__(
         self,
-        walk: Op,
+        rules: tuple[Compiled, ...],
         *,
         family: Family,
         table: str,
@@ -66,7 +65,7 @@ class BaseChain:
         policy: Verdict,
         devices: tuple[str, ...] = (),
     ) -> None:
-        self._walk = walk
+        self._rules = rules
         self._policy = int(policy)
         self.family = family
         self.table = table
@@ -78,14 +77,16 @@ class BaseChain:
 
     def __call__(self, packet: Packet) -> int:
         """Walk the chain; ``Verdict.ACCEPT`` goes on to the next chain of the hook."""
-        code = self._walk(packet)
-        if code == GO_ON:
-            if self._policy == _DROP:
-                packet.drop = Drop.POLICY
-            return self._policy
-        if code == ACCEPTED:
-            return _ACCEPT
-        return _STOLEN if code == STOLEN else _DROP
+        for test, act in self._rules:
+            if test is None or test(packet):
+                code = act(packet)
+                if code > BREAK:
+                    if code == RETURNED:
+                        break
+                    return _VERDICTS[code]
+        if self._policy == _DROP:
+            packet.drop = Drop.POLICY
+        return self._policy
 
 
 class Program:
@@ -183,6 +184,10 @@ def _missing_devices(table: Table, environment: Environment) -> list[Diagnostic]
     return errors
 
 
+_NOT_IP: Final = Compiled(lambda packet: packet.family not in (IPV4, IPV6), lambda packet: ACCEPTED)
+"""Chains of inet tables see IPv4 and IPv6 only. Ref: net/netfilter/nft_chain_filter.c."""
+
+
 class _Tables:
     """The chains of one table on their way to closures; each is compiled once."""
 
@@ -191,10 +196,10 @@ class _Tables:
     def __init__(self, table: Table, environment: Environment, errors: list[Diagnostic]) -> None:
         self._table = table
         self._errors = errors
-        self._compiled: dict[str, Op] = {}
+        self._compiled: dict[str, tuple[Compiled, ...]] = {}
         self._compiler = Compiler(environment, table, self._chain)
         for name in table.chains:
-            self._chain(name)
+            self._rules(name)
 
     @property
     def tracking(self) -> bool:
@@ -210,11 +215,11 @@ class _Tables:
     def _base_chain(self, chain: Chain) -> BaseChain:
         attachment = chain.attachment
         assert attachment is not None
-        walk = self._chain(chain.name)
+        rules = self._rules(chain.name)
         if self._table.family is Family.INET and attachment.hook is Hook.INGRESS:
-            walk = _for_ip(walk)
+            rules = (_NOT_IP, *rules)
         return BaseChain(
-            walk,
+            rules,
             family=self._table.family,
             table=self._table.name,
             name=chain.name,
@@ -226,12 +231,14 @@ class _Tables:
         )
 
     def _chain(self, name: str) -> Op:
-        walk = self._compiled.get(name)
-        if walk is None:
-            rules = [self._rule(rule) for rule in self._table.chains[name].rules]
-            walk = fuse_chain([rule for rule in rules if rule is not None])
-            self._compiled[name] = walk
-        return walk
+        return fuse_chain(self._rules(name))
+
+    def _rules(self, name: str) -> tuple[Compiled, ...]:
+        rules = self._compiled.get(name)
+        if rules is None:
+            compiled = [self._rule(rule) for rule in self._table.chains[name].rules]
+            rules = self._compiled[name] = tuple(rule for rule in compiled if rule is not None)
+        return rules
 
     def _rule(self, rule: Rule) -> Compiled | None:
         try:
@@ -266,12 +273,3 @@ def _is_implied(statement: Statement, following: Statement | None, assured: set[
         and following.headers == (statement.identity,)
         and statement.identity not in assured
     )
-
-
-def _for_ip(walk: Op) -> Op:
-    """Chains of inet tables see IPv4 and IPv6 only. Ref: net/netfilter/nft_chain_filter.c."""
-
-    def run(packet: Packet) -> int:
-        return walk(packet) if packet.family in (IPV4, IPV6) else ACCEPTED
-
-    return run
