@@ -172,7 +172,7 @@ devices:
     adresses: [192.168.1.1/24]
     addresses: [192.168.1.1/24, 1.1.1.1/33, ff02::1]
   - name: wan0
-    kind: vlan
+    kind: token-ring
     parent: lan0
     id: 10
   - name: dmz0
@@ -183,7 +183,7 @@ routes:
   - {to: default}
   - {to: 10.0.0.1/8, dev: lann0}
   - {to: 10.0.0.0/8, via: fe80::1, dev: wan0}
-rules: []
+routing: []
 neighbours: {}
 sysctls:
   net.ipv4.ip_forwrd: 1
@@ -191,18 +191,20 @@ sysctls:
 services: [{protocol: sctp, port: 0}]
 """
 
-WRONG_SAYS = """\
+KINDS = "loopback, ethernet, vlan, pppoe, bridge, dsa, macvlan, bond, vrf, ipip, ip6ip6 or sit"
+
+WRONG_SAYS = f"""\
 router.yaml:4:10: devices[0].mtu: expected 68..65535, got 20
 router.yaml:5:5: devices[0]: unknown key 'adresses'; did you mean 'addresses'?
 router.yaml:6:33: devices[0].addresses[1]: expected a prefix length of 0..32, got '33'
 router.yaml:6:45: devices[0].addresses[2]: not an address that a device can have
-router.yaml:8:11: devices[1].kind: expected loopback or ethernet, got vlan
+router.yaml:8:11: devices[1].kind: expected {KINDS}, got token-ring
 router.yaml:13:9: devices[2].up: expected true or false, got yes
 router.yaml:16:10: routes[1].to: default of which family? Say 0.0.0.0/0 or ::/0
 router.yaml:17:10: routes[2].to: host bits are set; expected 10.0.0.0/8, got 10.0.0.1/8
 router.yaml:17:27: routes[2].dev: unknown device 'lann0'; did you mean 'lan0'?
 router.yaml:18:27: routes[3].via: of another family than the destination
-router.yaml:19:1: unknown key 'rules'; did you mean 'routes'?
+router.yaml:19:1: unknown key 'routing'; did you mean 'routes'?
 router.yaml:20:13: neighbours: expected a list, got a mapping
 router.yaml:22:3: sysctls.net.ipv4.ip_forwrd: no such sysctl; did you mean 'net.ipv4.ip_forward'?
 router.yaml:23:3: sysctls.net.ipv4.conf.eht0.rp_filter: unknown device 'eht0'; expected dmz0, lan0, lo, wan0
@@ -247,7 +249,7 @@ class TestErrors:
             ('devices¦: "\\Uffffffff"', "what follows has an escape of no character"),
             (
                 "¦" + "a" * 200 + ": 1\ndevices: []",
-                f"unknown key {'a' * 40!r}; expected devices, routes, neighbours, sysctls, services",
+                f"unknown key {'a' * 40!r}; expected devices, routes, neighbours, fdb, sysctls, services",
             ),
         ],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowtable.events.deletion import deletion, without
-from flowtable.topology.boxfile import devices
+from flowtable.topology.boxfile import addresses, devices
 from flowtable.topology.boxfile.draft import Draft
 from flowtable.topology.boxfile.reader import Field, UnreadableError
 from flowtable.topology.error import TopologyError
@@ -45,7 +45,7 @@ def address(field: Field, box: Box) -> None:
     if dev is None:
         raise field.fail("missing key 'dev'")
     device = Draft.of(box.topology).device(dev)
-    said = devices.read_address(without(rest, "dev"))
+    said = addresses.read_address(without(rest, "dev"))
     try:
         if delete:
             known = next((own for own in device.addresses if own.address == said.address), said)

@@ -1,84 +1,148 @@
-"""``devices``: what ``ip address show`` prints."""
+"""``devices``: what ``ip -d link show`` and ``ip address show`` print."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
 from itertools import count
-from typing import Final
+from typing import Final, NamedTuple
 
-from flowtable.packet.packet import IPV4, IPV6
-from flowtable.topology.boxfile import text
+from flowtable.topology.bond import Bond
+from flowtable.topology.boxfile import (
+    addresses,
+    bond,
+    bridge,
+    dsa,
+    macvlan,
+    masters,
+    pppoe,
+    text,
+    tunnel,
+    vlan,
+    vrf,
+)
+from flowtable.topology.boxfile.common import INT_MAX, mtu
 from flowtable.topology.boxfile.document import Scalar
 from flowtable.topology.boxfile.draft import Draft
+from flowtable.topology.boxfile.order import in_order, word
 from flowtable.topology.boxfile.reader import Field, Section, UnreadableError
-from flowtable.topology.device import (
-    LOOPBACK_INDEX,
-    Address,
-    AddrGenMode,
-    Device,
-    DeviceKind,
-    Scope,
-    address_scope,
-    check_address,
-    check_name,
-    link_local,
-)
+from flowtable.topology.bridge import Bridge
+from flowtable.topology.device import LOOPBACK_INDEX, AddrGenMode, Device, DeviceKind, check_name
+from flowtable.topology.dsa import DsaPort
 from flowtable.topology.error import TopologyError
+from flowtable.topology.macvlan import Macvlan
+from flowtable.topology.pppoe import Pppoe
 from flowtable.topology.topology import LOOPBACK_ADDRESSES, LOOPBACK_MTU, Topology
+from flowtable.topology.tunnel import Tunnel
+from flowtable.topology.vlan import Vlan
+from flowtable.topology.vrf import Vrf
 
 _KEYS: Final = ("name", "kind", "ifindex", "mtu", "up", "group", "addresses")
-_ADDRESS_KEYS: Final = ("address", "peer", "broadcast", "scope", "metric", "noprefixroute", "deprecated")
-_SCOPES: Final = {"global": Scope.UNIVERSE, "site": Scope.SITE, "link": Scope.LINK, "host": Scope.HOST}
-_INT_MAX: Final = 2**31 - 1
-_U32: Final = 2**32 - 1
+_MASTER_KEYS: Final = ("master", *(key for key in masters.PORT_KEYS if key != "vlans"), "vlans")
+
+
+class _Kind(NamedTuple):
+    """How one kind of device is read: its own keys, and what makes a device of them."""
+
+    keys: tuple[str, ...]
+    read: Callable[[Section, str, int, Draft], Device]
+
+
+def _ethernet(section: Section, name: str, index: int, _draft: Draft) -> Device:
+    return Device(name, index, mac=section.need("mac", Field.mac) or bytes(6), mtu=mtu(section, 1500))
+
+
+_KINDS: Final = {
+    DeviceKind.ETHERNET: _Kind(("mac", "addrgenmode"), _ethernet),
+    DeviceKind.VLAN: _Kind(vlan.KEYS, vlan.read),
+    DeviceKind.PPPOE: _Kind(pppoe.KEYS, pppoe.read),
+    DeviceKind.BRIDGE: _Kind(bridge.KEYS, bridge.read),
+    DeviceKind.DSA: _Kind(dsa.KEYS, dsa.read),
+    DeviceKind.MACVLAN: _Kind(macvlan.KEYS, macvlan.read),
+    DeviceKind.BOND: _Kind(bond.KEYS, bond.read),
+    DeviceKind.VRF: _Kind(vrf.KEYS, vrf.read),
+    DeviceKind.IPIP: _Kind(tunnel.KEYS, tunnel.read),
+    DeviceKind.IP6IP6: _Kind(tunnel.IP6IP6_KEYS, tunnel.read_ip6ip6),
+    DeviceKind.SIT: _Kind(tunnel.KEYS, tunnel.read_sit),
+}
 
 
 def stated_names(items: list[Field]) -> set[str]:
     """The names of all devices, valid or not, and ``lo``."""
-    fields = (item.child("name") for item in items)
-    return {"lo"} | {f.node.text for f in fields if f is not None and isinstance(f.node, Scalar)}
+    return {"lo"} | {name for item in items if (name := word(item, "name")) is not None}
 
 
 def read(items: list[Field], draft: Draft) -> None:
     """Add the devices; those without an ifindex get the free ones in order."""
     stated = set(draft.topology.indexes) | {index for item in items if (index := _stated_index(item))}
     free = (index for index in count(LOOPBACK_INDEX + 1) if index not in stated)
-    seen: set[str] = set()
-    for item in items:
+    indexes = {item: next(free) for item in items if item.child("ifindex") is None and not _is_lo(item)}
+    draft.members = {master: [] for item in items if (master := word(item, "master")) is not None}
+    made: list[tuple[Section, Device]] = []
+    for item in in_order(_distinct(items)):
         try:
-            kind = _kind(item)
-            name = item.child("name")
-            if name is not None:
-                if (word := name.text()) in seen:
-                    raise name.fail(f"there is already a device {word!r}")
-                seen.add(word)
-            _KINDS[kind](item, draft, free)
+            if (kind := _kind(item)) is DeviceKind.LOOPBACK:
+                _loopback(item, draft)
+            else:
+                made.append(_device(item, _KINDS[kind], indexes.get(item, 0), draft))
         except UnreadableError:
             continue
+    for section, device in made:
+        masters.read(section, device, draft)
+    for section, device in made:
+        if isinstance(device, Bridge):
+            bridge.finish(section, device, draft)
+        elif isinstance(device, Bond):
+            bond.finish(section, device, draft)
+    _check_macs(made)
 
 
 def _stated_index(item: Field) -> int:
-    field = item.child("ifindex")
-    node = None if field is None else field.node
-    return int(node.text) if isinstance(node, Scalar) and _few_digits(node.text) else 0
+    index = word(item, "ifindex") or ""
+    return int(index) if len(index) < 11 and index.isascii() and index.isdigit() else 0
 
 
-def _few_digits(word: str) -> bool:
-    return len(word) < 11 and word.isascii() and word.isdigit()
+def _is_lo(item: Field) -> bool:
+    return word(item, "name") == "lo"
+
+
+def _distinct(items: list[Field]) -> list[Field]:
+    """The devices whose names are not those of earlier ones, which is noted."""
+    seen: set[str] = set()
+    kept = []
+    for item in items:
+        name = item.child("name")
+        if name is not None and isinstance(name.node, Scalar):
+            if name.node.text in seen:
+                name.note(f"there is already a device {name.node.text!r}")
+                continue
+            seen.add(name.node.text)
+        kept.append(item)
+    return kept
+
+
+def _check_macs(made: list[tuple[Section, Device]]) -> None:
+    """No two cards have one address. What stands on others, and slaves of a bond, may well have."""
+    seen: dict[bytes, Device] = {}
+    for section, device in made:
+        if device.kind is not DeviceKind.ETHERNET or isinstance(device.master, Bond):
+            continue
+        other = seen.setdefault(device.mac, device)
+        if other is not device:
+            section.at("mac").note(f"{other.name} has this MAC address already")
 
 
 def _kind(item: Field) -> DeviceKind:
     kind = item.child("kind")
-    name = item.child("name")
-    loopback = name is not None and name.text() == "lo"
-    implied = DeviceKind.LOOPBACK if loopback else DeviceKind.ETHERNET
-    if kind is not None and kind.choice({k.value: k for k in _KINDS}) is not implied:
+    implied = DeviceKind.LOOPBACK if _is_lo(item) else DeviceKind.ETHERNET
+    if kind is None:
+        return implied
+    said = kind.member(DeviceKind)
+    if (said is DeviceKind.LOOPBACK) != (implied is DeviceKind.LOOPBACK):
         raise kind.fail("lo is the loopback device, and the only one")
-    return implied
+    return said
 
 
-def _loopback(item: Field, draft: Draft, _free: Iterator[int]) -> None:
+def _loopback(item: Field, draft: Draft) -> None:
     section = item.section(_KEYS)
     lo = draft.topology.lo
     section.get("ifindex", lambda f: f.integer(LOOPBACK_INDEX, LOOPBACK_INDEX), LOOPBACK_INDEX)
@@ -86,9 +150,9 @@ def _loopback(item: Field, draft: Draft, _free: Iterator[int]) -> None:
     draft.topology.set_link(
         lo,
         up=section.get("up", Field.boolean, True),
-        mtu=section.get("mtu", lambda f: f.integer(68, LOOPBACK_MTU), LOOPBACK_MTU),
+        mtu=mtu(section, LOOPBACK_MTU, LOOPBACK_MTU),
     )
-    for field, address in _addresses(section):
+    for field, address in addresses.read(section):
         if address in LOOPBACK_ADDRESSES and address in lo.addresses:
             continue
         try:
@@ -97,35 +161,25 @@ def _loopback(item: Field, draft: Draft, _free: Iterator[int]) -> None:
             field.note(str(error))
 
 
-def _ethernet(item: Field, draft: Draft, free: Iterator[int]) -> None:
-    section = item.section((*_KEYS, "mac", "addrgenmode"))
-    device = Device(
-        section.need("name", _name) or "",
-        section.get("ifindex", lambda f: f.integer(1, _INT_MAX), 0) or next(free),
-        DeviceKind.ETHERNET,
-        mac=section.need("mac", lambda f: _own_mac(f, draft.topology)) or bytes(6),
-        mtu=section.get("mtu", lambda f: f.integer(68, 65535), 1500),
-        up=section.get("up", Field.boolean, True),
-        group=section.get("group", _group, 0),
-        addrgenmode=section.get("addrgenmode", lambda f: f.member(AddrGenMode), AddrGenMode.EUI64),
-    )
-    for field, address in _addresses(section):
-        _assign(field, device, address, draft.topology)
-    if section.sound:
-        _join(section, device, draft.topology)
-
-
-_KINDS: Final[dict[DeviceKind, Callable[[Field, Draft, Iterator[int]], None]]] = {
-    DeviceKind.LOOPBACK: _loopback,
-    DeviceKind.ETHERNET: _ethernet,
-}
-
-
-def _join(section: Section, device: Device, topology: Topology) -> None:
+def _device(item: Field, kind: _Kind, index: int, draft: Draft) -> tuple[Section, Device]:
+    section = item.section(dict.fromkeys((*_KEYS, *kind.keys, *_MASTER_KEYS)))
+    name = section.need("name", _name) or ""
+    index = section.get("ifindex", lambda f: f.integer(1, INT_MAX), index)
+    device = kind.read(section, name, index, draft)
+    device.up = device.admin_up = section.get("up", Field.boolean, True)
+    device.group = section.get("group", _group, 0)
+    device.addrgenmode = section.get("addrgenmode", lambda f: f.member(AddrGenMode), AddrGenMode.EUI64)
+    for field, address in addresses.read(section):
+        addresses.assign(field, device, address, draft.topology)
+    if not section.sound:
+        raise UnreadableError
     try:
-        topology.add_device(device)
+        draft.topology.add_device(device)
     except TopologyError as error:
-        section.at(error.about).note(str(error))
+        raise section.at(error.about).fail(str(error)) from None
+    if (master := word(item, "master")) is not None:
+        draft.members[master].append(device)
+    return section, device
 
 
 def _name(field: Field) -> str:
@@ -138,83 +192,7 @@ def _name(field: Field) -> str:
 
 
 def _group(field: Field) -> int:
-    return field.integer(0, _INT_MAX)
-
-
-def _own_mac(field: Field, topology: Topology) -> bytes:
-    mac = field.mac()
-    for other in topology.devices.values():
-        if other.mac == mac:
-            raise field.fail(f"{other.name} has this MAC address already")
-    return mac
-
-
-def _assign(field: Field, device: Device, address: Address, topology: Topology) -> None:
-    try:
-        check_address(device, address)
-    except TopologyError as error:
-        field.note(str(error))
-        return
-    # The same address on two devices makes sense on unnumbered links only.
-    if not link_local(address.address) and address.peer is None:
-        for other in topology.devices.values():
-            if any(own.address == address.address and own.peer is None for own in other.addresses):
-                field.note(f"{other.name} has this address already")
-                return
-    device.addresses.append(address)
-
-
-def _addresses(section: Section) -> Iterator[tuple[Field, Address]]:
-    for item in section.items("addresses"):
-        try:
-            yield item, read_address(item)
-        except UnreadableError:
-            continue
-
-
-def read_address(field: Field) -> Address:
-    """One address, not assigned yet.
-
-    Raises:
-        UnreadableError: it is not valid, which is noted.
-    """
-    if isinstance(field.node, Scalar):
-        packed, prefixlen = field.prefix()
-        family = IPV4 if len(packed) == 4 else IPV6
-        return Address(family, packed, prefixlen, scope=address_scope(family, packed))
-    section = field.section(_ADDRESS_KEYS)
-    given = section.need("address", Field.prefix)
-    if given is None:
-        raise UnreadableError
-    packed, prefixlen = given
-    family = IPV4 if len(packed) == 4 else IPV6
-    peer = section.get("peer", Field.prefix, None)
-    if peer is not None:
-        if len(peer[0]) != len(packed):
-            raise section.at("peer").fail("of another family than the address")
-        if prefixlen != len(packed) * 8:
-            raise section.at("address").fail("the prefix length stands with the peer")
-        prefixlen = peer[1]
-    scope = section.get("scope", lambda f: f.choice(_SCOPES), address_scope(family, packed))
-    if family == IPV6:
-        if "broadcast" in section:
-            raise section.at("broadcast").fail("IPv6 has no broadcast addresses")
-        if scope is not address_scope(family, packed):
-            raise section.at("scope").fail("the scope of an IPv6 address follows from the address")
-    address = Address(
-        family,
-        packed,
-        prefixlen,
-        broadcast=section.get("broadcast", lambda f: f.address(4), None),
-        scope=scope,
-        peer=None if peer is None else peer[0],
-        metric=section.get("metric", lambda f: f.integer(0, _U32), 0),
-        noprefixroute=section.get("noprefixroute", Field.boolean, False),
-        deprecated=section.get("deprecated", Field.boolean, False),
-    )
-    if not section.sound:
-        raise UnreadableError
-    return address
+    return field.integer(0, INT_MAX)
 
 
 def write(topology: Topology) -> Iterator[str]:
@@ -223,42 +201,56 @@ def write(topology: Topology) -> Iterator[str]:
     yield "devices:" if shown else "devices: []"
     for device in shown:
         yield f"  - name: {text.quoted(device.name)}"
-        if device is not topology.lo:
-            yield f"    ifindex: {device.index}"
-            yield f"    mac: {text.mac(device.mac)}"
-        yield f"    mtu: {device.mtu}"
-        if not device.up:
-            yield "    up: false"
-        if device.group:
-            yield f"    group: {device.group}"
-        if device.addrgenmode is not AddrGenMode.EUI64:
-            yield f"    addrgenmode: {device.addrgenmode.value}"
+        for key, value in _written(device):
+            yield f"    {key}: {value}"
         if device.addresses:
             yield "    addresses:"
         for address in device.addresses:
-            yield f"      - {_written(address)}"
+            yield f"      - {addresses.write(address)}"
 
 
 def _ordinary(lo: Device) -> bool:
     return lo.up and lo.mtu == LOOPBACK_MTU and not lo.group and lo.addresses == list(LOOPBACK_ADDRESSES)
 
 
-def _written(address: Address) -> str:
-    plain = Address.parse(f"{ip_address(address.address)}/{address.prefixlen}")
-    if address == plain:
-        return text.prefix(address.address, address.prefixlen)
-    scope = next(name for name, scope in _SCOPES.items() if scope is address.scope)
-    peer = address.peer
-    return text.inline(
-        {
-            "address": text.prefix(address.address, address.prefixlen)
-            if peer is None
-            else text.address(address.address),
-            "peer": None if peer is None else text.prefix(peer, address.prefixlen),
-            "broadcast": None if address.broadcast is None else text.address(address.broadcast),
-            "scope": None if address.scope is plain.scope else scope,
-            "metric": str(address.metric) if address.metric else None,
-            "noprefixroute": "true" if address.noprefixroute else None,
-            "deprecated": "true" if address.deprecated else None,
-        }
-    )
+def _written(device: Device) -> Iterator[tuple[str, str]]:
+    if device.kind not in (DeviceKind.LOOPBACK, DeviceKind.ETHERNET):
+        yield "kind", device.kind.value
+    if not device.loopback:
+        yield "ifindex", str(device.index)
+    if device.lower is not None:
+        yield "parent", text.quoted(device.lower.name)
+    yield from _own(device)
+    if device.ethernet:
+        master = device.master
+        yield "mac", text.mac(master.permanent[device.index] if isinstance(master, Bond) else device.mac)
+    yield "mtu", str(device.mtu)
+    if not device.admin_up:
+        yield "up", "false"
+    if device.group:
+        yield "group", str(device.group)
+    if device.addrgenmode is not AddrGenMode.EUI64:
+        yield "addrgenmode", device.addrgenmode.value
+    yield from masters.write(device)
+
+
+def _own(device: Device) -> Iterator[tuple[str, str]]:
+    match device:
+        case Vlan():
+            return vlan.write(device)
+        case Pppoe():
+            return pppoe.write(device)
+        case Bridge():
+            return bridge.write(device)
+        case DsaPort():
+            return dsa.write(device)
+        case Macvlan():
+            return macvlan.write(device)
+        case Bond():
+            return bond.write(device)
+        case Vrf():
+            return vrf.write(device)
+        case Tunnel():
+            return tunnel.write(device)
+        case _:
+            return iter(())

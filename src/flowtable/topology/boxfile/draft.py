@@ -16,15 +16,17 @@ class Draft:
     Attributes:
         topology: what is there so far.
         names: of all devices in the file, also of those that are not valid.
+        members: by what devices name as their master, those of them that were read so far.
         sound: nothing was wrong up to the devices, so that what is refused for a lack of
             devices or addresses is a problem by itself.
     """
 
-    __slots__ = ("names", "sound", "topology")
+    __slots__ = ("members", "names", "sound", "topology")
 
     def __init__(self, names: set[str]) -> None:
         self.topology = Topology()
         self.names = names
+        self.members: dict[str, list[Device]] = {}
         self.sound = True
 
     @classmethod
