@@ -513,4 +513,4 @@ def test_the_example_of_the_documentation_is_valid():
     box = load(examples[0])
     assert dump(load(dump(box))) == dump(box)
     for key in re.findall(r"^\| `(\w+)`", page, re.MULTILINE):
-        assert re.search(rf"\b{key}:", examples[0]), f"{key} is not in the example"
+        assert re.search(rf"\b{key}:|kind: {key}\b", examples[0]), f"{key} is not in the example"

@@ -319,6 +319,13 @@ class TestErrors:
         )
         assert said(text) == place(text, "devices[3].mtu: b has 1500, and so have its slaves")
 
+    def test_slaves_have_no_ipv6_addresses(self):
+        text = (
+            f"devices:\n{ETH}- {{name: b, kind: bond, mode: balance-xor}}\n"
+            "- {name: s, mac: 02:00:00:00:00:05, master: b, addresses: ¦[2001:db8::1/64]}\n"
+        )
+        assert said(text) == place(text, "devices[3].addresses: IPv6 is with b, not with its slaves")
+
     def test_many_devices_on_each_other(self):
         rows = [f"- {{name: v{i}, kind: vlan, parent: v{i + 1}, id: 1}}\n" for i in range(3000)]
         text = "devices:\n" + "".join(rows) + "- {name: v3000, mac: 02:00:00:00:00:05}\n"

@@ -8,22 +8,33 @@ from dataclasses import fields, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowtable.packet.packet import IPV4, IPV6, TCP, UDP
+from flowtable.clock import SECOND
+from flowtable.packet.packet import ETHERTYPE_QINQ, ETHERTYPE_VLAN, IPV4, IPV6, TCP, UDP
+from flowtable.topology.bond import Bond, BondMode, XmitHashPolicy
 from flowtable.topology.boxfile import BoxError, dump, load
-from flowtable.topology.device import Address, AddrGenMode, Device, Scope, address_scope
+from flowtable.topology.bridge import Bridge, BridgePort, PortState, VlanTable
+from flowtable.topology.device import Address, AddrGenMode, Device, DeviceKind, Scope, address_scope
+from flowtable.topology.dsa import DsaPort, TagProtocol
 from flowtable.topology.error import TopologyError
+from flowtable.topology.fdb import Fdb, FdbEntry, FdbState
+from flowtable.topology.macvlan import Macvlan, MacvlanMode
 from flowtable.topology.neighbour import VALID, NeighbourState
+from flowtable.topology.pppoe import Pppoe
 from flowtable.topology.route import REJECTING, Route, RouteType
 from flowtable.topology.sysctl import Sysctls
 from flowtable.topology.topology import Service, Topology
+from flowtable.topology.tunnel import Tunnel
+from flowtable.topology.vlan import Vlan
+from flowtable.topology.vrf import Vrf
 from tests.topology.boxes import shown
 from tests.topology.test_boxfile import ROUTER, WRONG
+from tests.topology.test_boxfile_layer2 import LAYER2
 
 
 def facts(topology: Topology) -> object:
     """All that a topology says, without the objects that say it."""
     return (
-        [[getattr(device, f.name) for f in fields(device)] for device in topology.devices.values()],
+        [[said(getattr(device, f.name)) for f in fields(device)] for device in topology.devices.values()],
         shown(topology.fib4),
         shown(topology.fib6),
         [
@@ -34,6 +45,25 @@ def facts(topology: Topology) -> object:
         topology.sysctls,
         topology.services,
     )
+
+
+def said(value: object) -> object:
+    """A device's attribute with other objects by their names."""
+    match value:
+        case Device():
+            return value.name
+        case list():
+            return [said(member) for member in value]
+        case dict():
+            return [(key, said(member)) for key, member in value.items()]
+        case BridgePort():
+            return [said(getattr(value, f.name)) for f in fields(value) if f.name != "bridge"]
+        case Fdb():
+            return sorted((e.vid, e.mac, said(e.port), e.state.value, e.derived) for e in value)
+        case VlanTable():
+            return sorted(value.members.items()), value.pvid
+        case _:
+            return value
 
 
 # One address in eight is in a subnet that others are in as well.
@@ -115,6 +145,117 @@ def routes(draw, topology: Topology) -> Route:
     )
 
 
+vids = st.integers(1, 4094)
+protocols = st.sampled_from([ETHERTYPE_VLAN, ETHERTYPE_QINQ])
+
+
+@st.composite
+def vlan_tables(draw) -> VlanTable:
+    table = VlanTable()
+    first = draw(vids)
+    for vid in range(first, min(first + draw(st.integers(0, 4)), 4095)):
+        table.add(vid, untagged=draw(st.booleans()))
+    if table.members and draw(st.booleans()):
+        vid = draw(st.sampled_from(sorted(table.members)))
+        table.add(vid, pvid=True, untagged=table.members[vid])
+    return table
+
+
+@st.composite
+def stacked(draw, topology: Topology) -> Device:
+    """A device that stands on another, or that others will belong to; it may be one Linux refuses."""
+    name, index = f"x{len(topology.devices)}", draw(st.integers(2, 40))
+    lower = draw(st.sampled_from(list(topology.devices.values())))
+    mtu, mac = draw(st.integers(68, 1600)), draw(macs)
+    match draw(st.sampled_from(DeviceKind)):
+        case DeviceKind.VLAN:
+            vid, protocol = draw(vids), draw(protocols)
+            return Vlan(name, index, mac=mac, mtu=mtu, lower=lower, vid=vid, protocol=protocol)
+        case DeviceKind.PPPOE:
+            session = draw(st.integers(1, 65534))
+            return Pppoe(name, index, mtu=mtu, lower=lower, session=session, peer=draw(macs))
+        case DeviceKind.DSA:
+            port, tag = draw(st.integers(0, 31)), draw(st.sampled_from(TagProtocol))
+            return DsaPort(name, index, mac=mac, mtu=mtu, lower=lower, port=port, tag=tag)
+        case DeviceKind.MACVLAN:
+            mode = draw(st.sampled_from(MacvlanMode))
+            mac = lower.mac if mode is MacvlanMode.PASSTHRU else mac
+            return Macvlan(name, index, mac=mac, mtu=mtu, lower=lower, mode=mode)
+        case DeviceKind.BOND:
+            mode, policy = draw(st.sampled_from(BondMode)), draw(st.sampled_from(XmitHashPolicy))
+            policy = XmitHashPolicy.LAYER2 if mode is BondMode.ACTIVE_BACKUP else policy
+            return Bond(name, index, mac=mac, mtu=mtu, mode=mode, policy=policy)
+        case DeviceKind.BRIDGE:
+            return Bridge(
+                name,
+                index,
+                mac=mac,
+                mtu=mtu,
+                ageing_time=draw(st.integers(0, 600)) * SECOND,
+                vlan_filtering=draw(st.booleans()),
+                vlan_protocol=draw(protocols),
+                vlan_default_pvid=draw(st.integers(0, 4094)),
+            )
+        case DeviceKind.VRF:
+            return Vrf(name, index, mtu=mtu, table=draw(st.integers(1, 2**32 - 1)))
+        case DeviceKind.IPIP | DeviceKind.SIT | DeviceKind.IP6IP6 as kind:
+            outer = ipv6 if kind is DeviceKind.IP6IP6 else ipv4
+            return Tunnel(
+                name,
+                index,
+                kind=kind,
+                mtu=mtu,
+                lower=draw(st.none() | st.just(lower)),
+                local=draw(outer),
+                remote=draw(outer),
+                ttl=draw(st.integers(0, 255)),
+                encaplimit=draw(st.none() | st.integers(0, 255)) if kind is DeviceKind.IP6IP6 else None,
+            )
+        case _:
+            return Device(name, index, mac=mac, mtu=mtu)
+
+
+def add_layer2(draw, topology: Topology) -> None:
+    """Stack devices, enslave some, give ports their settings and bridges what they have learnt."""
+    for _ in range(draw(st.integers(0, 6))):
+        device = draw(stacked(topology))
+        if device.kind is DeviceKind.ETHERNET and any(
+            device.mac == other.mac for other in topology.devices.values()
+        ):
+            continue
+        device.up = device.admin_up = draw(st.booleans())
+        try:
+            topology.add_device(device)
+        except TopologyError:
+            continue
+    masters = [d for d in topology.devices.values() if isinstance(d, (Bridge, Bond, Vrf))]
+    for device in list(topology.devices.values()) if masters else ():
+        try:
+            topology.enslave(device, draw(st.sampled_from(masters)))
+        except TopologyError:
+            continue
+    for master in masters:
+        match master:
+            case Bond():
+                for slave in draw(st.lists(st.sampled_from(master.slaves))) if master.slaves else ():
+                    if slave.up and master.mode is BondMode.ACTIVE_BACKUP:
+                        topology.set_active(master, slave)
+            case Bridge():
+                for port in master.ports.values():
+                    state, hairpin = draw(st.sampled_from(PortState)), draw(st.booleans())
+                    topology.set_port(port, state=state, hairpin=hairpin)
+                    if draw(st.booleans()):
+                        topology.set_vlans(port, draw(vlan_tables()))
+                    vid = draw(st.sampled_from([0, *port.vlans.members]))
+                    mac, life = draw(macs), draw(st.sampled_from(FdbState))
+                    if master.fdb.get(mac, vid) is None:
+                        master.fdb.add(FdbEntry(mac, vid, port, life))
+                if draw(st.booleans()):
+                    topology.set_vlans(master, draw(vlan_tables()))
+            case _:
+                pass
+
+
 @st.composite
 def topologies(draw) -> Topology:
     sysctls = Sysctls()
@@ -136,6 +277,7 @@ def topologies(draw) -> Topology:
         except TopologyError:
             continue
         sysctls.set(f"net/ipv4/conf/{device.name}/rp_filter", draw(st.integers(0, 2)))
+    add_layer2(draw, topology)
     devices = list(topology.devices.values())
     taken: set[bytes] = set()
     for address in draw(st.lists(addresses(), max_size=6)):
@@ -175,7 +317,7 @@ def test_what_is_written_reads_back_equal(topology):
 @st.composite
 def broken(draw):
     """A box file with pieces cut out, doubled, moved and replaced."""
-    text = draw(st.sampled_from([ROUTER, WRONG, dump(load(ROUTER))]))
+    text = draw(st.sampled_from([ROUTER, LAYER2, WRONG, dump(load(ROUTER))]))
     for _ in range(draw(st.integers(1, 6))):
         start = draw(st.integers(0, len(text)))
         end = min(len(text), start + draw(st.integers(0, 12)))

@@ -32,8 +32,13 @@ class Link(NamedTuple):
 
 
 def below(device: Device) -> list[Device]:
-    """The devices that a frame may go down to: the lower one, the ports or the slaves."""
+    """The devices that a frame may go down to: the lower one, the ports or the slaves.
+
+    A tunnel stands at the bottom: what leaves it is routed.
+    """
     match device:
+        case Tunnel():
+            return []
         case Bridge():
             return [port.device for port in device.ports.values()]
         case Bond():
@@ -44,7 +49,8 @@ def below(device: Device) -> list[Device]:
 
 def above(device: Device) -> list[Device]:
     """The devices that a frame may come up to."""
-    return device.uppers if device.master is None else [*device.uppers, device.master]
+    uppers = [upper for upper in device.uppers if not isinstance(upper, Tunnel)]
+    return uppers if device.master is None else [*uppers, device.master]
 
 
 def reaches(device: Device, other: Device) -> bool:
@@ -162,6 +168,7 @@ def follow(device: Device, was: Link) -> Link:
         case Pppoe():
             if was != (lower.up, lower.mtu, lower.mac):
                 device.admin_up = False
+            mtu = min(mtu, lower.mtu - PPPOE_OVERHEAD)
         case _:
             pass
     return Link(device.admin_up and usable(device), mtu, mac)

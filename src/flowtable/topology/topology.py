@@ -407,6 +407,8 @@ class Topology:
             TopologyError: the device cannot have it.
         """
         check_address(device, address)
+        if address.family == IPV6 and isinstance(device.master, Bond):
+            raise TopologyError(f"IPv6 is with {device.master.name}, not with its slaves")
         device.addresses.append(address)
         self._follow(device)
         self._notify(AddressChanged(device, address))

@@ -45,6 +45,6 @@ def members(name: str, draft: Draft) -> list[Device]:
     return found
 
 
-def mtu(section: Section, usual: int, largest: int = MAX_MTU) -> int:
+def mtu(section: Section, usual: int, smallest: int = MIN_MTU, largest: int = MAX_MTU) -> int:
     """The MTU that a device states, else the usual one of its kind."""
-    return section.get("mtu", lambda f: f.integer(MIN_MTU, largest), usual)
+    return section.get("mtu", lambda f: f.integer(smallest, largest), usual)

@@ -150,7 +150,7 @@ def _loopback(item: Field, draft: Draft) -> None:
     draft.topology.set_link(
         lo,
         up=section.get("up", Field.boolean, True),
-        mtu=mtu(section, LOOPBACK_MTU, LOOPBACK_MTU),
+        mtu=mtu(section, LOOPBACK_MTU, largest=LOOPBACK_MTU),
     )
     for field, address in addresses.read(section):
         if address in LOOPBACK_ADDRESSES and address in lo.addresses:

@@ -23,7 +23,7 @@ def read(field: Field, draft: Draft) -> None:
         except UnreadableError:
             continue
         for entry in entries:
-            if (known := bridge.fdb.get(entry.mac, entry.vid)) is None:
+            if (known := bridge.fdb.get(entry.mac, entry.vid)) is None or known.derived:
                 bridge.fdb.add(entry)
             else:
                 port = known.port.device if known.port else bridge

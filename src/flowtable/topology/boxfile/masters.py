@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from flowtable.packet.packet import IPV6
 from flowtable.topology.bond import Bond
 from flowtable.topology.boxfile import text, vlans
 from flowtable.topology.boxfile.draft import Draft
 from flowtable.topology.boxfile.reader import Field, Section
 from flowtable.topology.bridge import Bridge, BridgePort, PortState
-from flowtable.topology.device import Device
+from flowtable.topology.device import Device, link_local
 from flowtable.topology.error import TopologyError
 
 _FLAGS: Final = {
@@ -32,6 +33,11 @@ def read(section: Section, device: Device, draft: Draft) -> None:
         return
     if isinstance(master, Bond) and "mtu" in section and device.mtu != master.mtu:
         section.at("mtu").note(f"{master.name} has {master.mtu}, and so have its slaves")
+        return
+    if isinstance(master, Bond) and any(
+        a.family == IPV6 and not link_local(a.address) for a in device.addresses
+    ):
+        section.at("addresses").note(f"IPv6 is with {master.name}, not with its slaves")
         return
     try:
         draft.topology.enslave(device, master)

@@ -21,7 +21,7 @@ def read(section: Section, name: str, index: int, draft: Draft) -> Pppoe:
     return Pppoe(
         name,
         index,
-        mtu=mtu(section, max(MIN_MTU, min(USUAL_MTU, lower.mtu - PPPOE_OVERHEAD))),
+        mtu=mtu(section, min(USUAL_MTU, lower.mtu - PPPOE_OVERHEAD), MIN_MTU - PPPOE_OVERHEAD),
         lower=lower,
         session=section.need("session", lambda f: f.integer(1, 65534)) or 0,
         peer=section.need("peer", Field.mac) or bytes(6),

@@ -20,7 +20,7 @@ def read(section: Section, name: str, index: int, draft: Draft) -> Vrf:
     return Vrf(
         name,
         index,
-        mtu=mtu(section, LARGEST_MTU, LARGEST_MTU),
+        mtu=mtu(section, LARGEST_MTU, largest=LARGEST_MTU),
         table=section.need("table", lambda f: f.integer(1, U32)) or 0,
     )
 
