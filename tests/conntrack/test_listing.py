@@ -98,6 +98,8 @@ def connection(l4proto: int = TCP, *, status: int = 0, **attributes: object) -> 
         result.tcp.state = TcpState.ESTABLISHED
     for name, value in attributes.items():
         setattr(result, name, value)
+    if result.offloaded:
+        result.references += 1
     return result
 
 

@@ -72,10 +72,9 @@ def outer(header: Scapy, packet: Scapy) -> Scapy:
     """An outer header with what it takes over from the packet."""
     packet = packet.__class__(bytes(packet))
     if isinstance(header, IP):
-        header.ttl, header.tos, header.id = packet.ttl, packet.tos, packet.id
-        header.flags = packet.flags & 2
+        header.ttl, header.tos, header.id, header.flags = packet.ttl, packet.tos & 3, 0, "DF"
     else:
-        header.hlim, header.tc = packet.hlim, packet.tc
+        header.hlim, header.tc = packet.hlim, packet.tc & 3
     return header
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
 from scapy.packet import Packet as Scapy
 from scapy.packet import Raw
 
@@ -20,6 +21,7 @@ from flowtable.flows.side import Transmit
 from flowtable.packet import packet as wire
 from flowtable.packet.miss import Miss
 from flowtable.profile import DEFAULT, LINUX_6_12, Length, Profile
+from flowtable.topology.tunnel import Tunnel
 from tests.flows.stacks import FAMILIES, STACKS, Stack
 from tests.flows.support import PUBLIC, PUBLIC6, START, World
 
@@ -276,3 +278,70 @@ def test_a_priority_keeps_linux_on_the_classic_path() -> None:
     process = world.flowtable.datapath.process
     assert isinstance(process(frame, world.lan_stack.port.index, START), tuple)
     assert process(with_priorities(frame, 5), world.lan_stack.port.index, START) is Miss.NO_ENTRY
+
+
+# Tunnels.
+
+
+@pytest.mark.parametrize("name", ["ipip", "ip6ip6"])
+def test_congestion_goes_into_a_tunnel_and_stays_outside_of_the_fast_path_on_its_way_out(name: str) -> None:
+    """RFC 6040: the outer header says ECT for CE; CE there is the packet's, which changes or ends it."""
+    world = World(wan=STACKS[name])
+    connection = world.connect(wire.UDP, ipv6=name == "ip6ip6")
+    world.offload(connection)
+    stack, process = world.wan_stack, world.flowtable.datapath.process
+    at = 15
+
+    def inside(mark: int, *, reply: bool, leaving: bool) -> Scapy:
+        packet = ip(connection, reply=reply, leaving=leaving)
+        if IP in packet:
+            packet.tos = mark
+        else:
+            packet.tc = mark
+        return packet
+
+    for mark, outer in ((0, 0), (1, 1), (2, 2), (3, 2)):
+        arriving = world.lan_stack.frame(inside(mark, reply=False, leaving=False), inward=True)
+        _, out = process(arriving, world.lan_stack.port.index, START)  # type: ignore[misc]
+        carried = out[at] & 3 if name == "ipip" else out[at] >> 4 & 3
+        assert carried == outer
+
+    taken_over = {(3, 0), (3, 1), (3, 2), (1, 2)}
+    for outer, mark in product(range(4), range(4)):
+        marked = bytearray(stack.frame(inside(mark, reply=True, leaving=False), inward=True))
+        marked[at] = marked[at] & ~3 | outer if name == "ipip" else marked[at] & 0x0F | outer << 4
+        outcome = process(bytes(marked), stack.port.index, START)
+        assert (outcome is Miss.CONGESTION) is ((outer, mark) in taken_over)
+
+
+def test_a_tunnel_with_a_ttl_of_its_own() -> None:
+    world = World(wan=STACKS["ipip"])
+    assert isinstance(world.wan, Tunnel)
+    world.wan.ttl = 200
+    connection = world.connect(wire.UDP)
+    world.offload(connection)
+    arriving = world.lan_stack.frame(ip(connection, reply=False, leaving=False), inward=True)
+    _, out = world.flowtable.datapath.process(arriving, world.lan_stack.port.index, START)  # type: ignore[misc]
+    assert (Ether(out)[IP].ttl, Ether(out)[IP].payload.ttl) == (200, 63)
+
+
+def test_an_outer_ttl_that_ends_here() -> None:
+    world = World(lan=STACKS["ipip"])
+    connection = world.connect(wire.UDP)
+    world.offload(connection)
+    arriving = bytearray(world.lan_stack.frame(ip(connection, reply=False, leaving=False), inward=True))
+    arriving[22] = 1
+    outcome = world.flowtable.datapath.process(bytes(arriving), world.lan_stack.port.index, START)
+    assert outcome is Miss.TTL_EXPIRED
+
+
+@pytest.mark.parametrize("name", ["vlan_with_a_mac", "bridge", "vlan_on_bridge_tagged", "pppoe_over_vlan"])
+def test_the_address_of_the_device_below_is_the_boxs_too(name: str) -> None:
+    world = World(lan=STACKS[name])
+    stack = world.lan_stack
+    connection = world.connect(wire.UDP)
+    world.offload(connection)
+    frame = stack.frame(ip(connection, reply=False, leaving=False), inward=True)
+    assert isinstance(
+        world.flowtable.datapath.process(stack.port.mac + frame[6:], stack.port.index, START), tuple
+    )

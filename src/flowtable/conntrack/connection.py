@@ -188,6 +188,7 @@ class Connection:
         tcp: what only TCP has, None for other protocols.
         keys: the two tuples as the table is keyed, zone included.
         rewrites: what NAT does to its packets, see ``nat_mangle.rewrites``; None without NAT.
+        references: how many hold it: the table, and each flow entry (``use=`` in listings).
         masquerade: index of the device whose address it is masqueraded with, 0 without.
 
     Ref: include/net/netfilter/nf_conntrack.h.
@@ -204,6 +205,7 @@ class Connection:
         "masquerade",
         "original",
         "packets",
+        "references",
         "reply",
         "rewrites",
         "start",
@@ -233,6 +235,7 @@ class Connection:
         self.tcp: TcpTracking | None = None
         self.rewrites: tuple[Rewrite | None, ...] | None = None
         self.masquerade = 0
+        self.references = 1
 
     @property
     def l3proto(self) -> int:

@@ -58,7 +58,7 @@ def conntrack_line(connection: Connection, now: int, *, extended: bool = False, 
         fields.append(f"zone={connection.zone}")
     if connection.helper is not None:
         fields.append(f"helper={connection.helper}")
-    fields.append(f"use={_references(connection)}")
+    fields.append(f"use={connection.references}")
     if ident:
         fields.append(f"id={connection.ident}")
     return " ".join(fields)
@@ -88,7 +88,7 @@ def proc_line(connection: Connection, now: int, settings: Settings) -> str:
     if connection.zone_directions == _BOTH:
         fields.append(f"zone={connection.zone}")
     # The reader holds a reference of its own.
-    fields.append(f"use={_references(connection) + 1}")
+    fields.append(f"use={connection.references + 1}")
     return " ".join(fields)
 
 
@@ -102,11 +102,6 @@ def _l4(connection: Connection) -> str:
 
 def _left(connection: Connection, now: int) -> int:
     return max(connection.expires - now, 0) // SECOND
-
-
-def _references(connection: Connection) -> int:
-    """The table's reference, and the flowtable's."""
-    return 2 if connection.offloaded else 1
 
 
 def _directions(connection: Connection, text: Callable[[bytes], str]) -> list[str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from flowtable.packet.checksum import checksum
+from flowtable.packet.checksum import fill_ipv4
 from flowtable.packet.flowkey import IPPROTO_IPIP, IPPROTO_IPV6, network_offset
 from flowtable.packet.miss import Miss
 from flowtable.packet.packet import ETHERTYPE_PPPOE_SESSION, IPV4
@@ -30,6 +30,10 @@ _IPV4_HEADER: Final = 20
 _IPV6_HEADER: Final = 40
 _TAG: Final = 4
 _PPPOE: Final = 8
+_CONGESTION: Final = 3
+"""The ECN field of a type of service or traffic class."""
+_ECT1, _ECT0, _CE = 1, 2, 3
+_DONT_FRAGMENT: Final = 0x4000
 _PRIORITY: Final = 0xF000
 """PCP and DEI of a tag."""
 _TUNNELS: Final = frozenset({IPPROTO_IPIP, IPPROTO_IPV6})
@@ -47,7 +51,7 @@ class Encapsulation:
 
     Attributes:
         shift: bytes between the Ethernet header and the IP header of packets that arrive.
-        station: how frames for the box begin, empty where the device has seen to it.
+        station: how frames for the box may begin, empty where the device has seen to it.
     """
 
     __slots__ = (
@@ -66,9 +70,11 @@ class Encapsulation:
         key = direction.key
         entrance, exit_ = direction.entrance, direction.exit
         self.shift = network_offset(key.encap) - _ETHERNET
-        self.station = b""
+        self.station: tuple[bytes, ...] = ()
         if profile.check_station and entrance.stacked:
-            self.station = entrance.source + (entrance.peer or b"")
+            # The address of the device below is the box's as well.
+            own = (entrance.source, entrance.port.mac)
+            self.station = tuple(mac + (entrance.peer or b"") for mac in own)
         self._ipv4 = key.l3proto == IPV4
         self._exact = profile.length is Length.HEADER
         # Where a session and an outer IP header say how long what is in them is.
@@ -103,13 +109,15 @@ class Encapsulation:
 
     def take_off(self, frame: bytes) -> bytes | Miss:
         """The packet behind 14 bytes; or why it is not one of the flow."""
-        if not frame.startswith(self.station):
+        if self.station and not frame.startswith(self.station):
             return Miss.STATION
         shift = self.shift
         if not shift:
             return frame
         if self._exact and not self._consistent(frame):
             return Miss.TRUNCATED
+        if self._outer is not None and self._congested(frame, self._outer):
+            return Miss.CONGESTION
         return frame[shift:]
 
     def _consistent(self, frame: bytes) -> bool:
@@ -136,6 +144,15 @@ class Encapsulation:
             return at + int(_u16_at(frame, at + 2)[0])
         return at + _IPV6_HEADER + int(_u16_at(frame, at + 4)[0])
 
+    def _congested(self, frame: bytes, outer: int) -> bool:
+        """Whether what the outer header says of congestion goes over to the packet, or ends it.
+
+        Ref: include/net/inet_ecn.h:__INET_ECN_decapsulate.
+        """
+        outside = _traffic_class(frame, outer, self._ipv4) & _CONGESTION
+        inside = _traffic_class(frame, _ETHERNET + self.shift, self._ipv4) & _CONGESTION
+        return (outside == _CE and inside != _CE) or (outside == _ECT1 and inside == _ECT0)
+
     def put_on(self, arrived: bytes, frame: bytes) -> bytes:
         """The frame that leaves.
 
@@ -159,30 +176,29 @@ class Encapsulation:
         return macs + headers + ethertype + packet
 
 
+def _traffic_class(packet: bytes, at: int, ipv4: bool) -> int:
+    """Type of service, or traffic class."""
+    return packet[at + 1] if ipv4 else int(_u16_at(packet, at)[0]) >> 4 & 0xFF
+
+
 def _in_tunnel(tunnel: Tunnel, packet: bytes) -> bytes:
-    """The packet behind its outer header.
+    """The packet behind the outer header that the classic path would put on.
 
-    TTL, type of service and don't-fragment bit are those of the packet, unless the tunnel has a
-    TTL of its own. Packets with that bit set need no identification (RFC 6864), and others are
-    told apart by their own.
+    Of the packet it has the congestion field, and the TTL unless the tunnel has one of its own.
+    It is never to be fragmented, so it needs no identification (RFC 6864).
 
-    Ref: net/netfilter/nf_flow_table_ip.c:nf_flow_tunnel_ipip_push, nf_flow_tunnel_ip6ip6_push.
+    Ref: net/ipv4/ip_tunnel.c:ip_tunnel_xmit, net/ipv6/ip6_tunnel.c:ip6_tnl_xmit,
+    include/net/inet_ecn.h:INET_ECN_encapsulate.
     """
-    if packet[0] >> 4 == 4:
-        fields = (
-            0x45,
-            packet[1],
-            _IPV4_HEADER + len(packet),
-            int.from_bytes(packet[4:6]),
-            int.from_bytes(packet[6:8]) & 0x4000,
-            tunnel.ttl or packet[8],
-            IPPROTO_IPIP,
-        )
-        addresses = tunnel.local + tunnel.remote
-        check = checksum(_outer4(*fields, 0, addresses))
-        return _outer4(*fields, check, addresses) + packet
-    first = int.from_bytes(packet[:4]) & 0xFFF00000
-    return (
-        _outer6(first, len(packet), IPPROTO_IPV6, tunnel.ttl or packet[7], tunnel.local + tunnel.remote)
-        + packet
-    )
+    ipv4 = packet[0] >> 4 == 4
+    congestion = _traffic_class(packet, 0, ipv4) & _CONGESTION
+    if congestion == _CE:
+        congestion = _ECT0
+    ends = tunnel.local + tunnel.remote
+    if not ipv4:
+        first = 6 << 28 | congestion << 20
+        return _outer6(first, len(packet), IPPROTO_IPV6, tunnel.ttl or packet[7], ends) + packet
+    length, ttl = _IPV4_HEADER + len(packet), tunnel.ttl or packet[8]
+    header = bytearray(_outer4(0x45, congestion, length, 0, _DONT_FRAGMENT, ttl, IPPROTO_IPIP, 0, ends))
+    fill_ipv4(header)
+    return bytes(header) + packet

@@ -136,6 +136,7 @@ class Flowtable:
             self.next_due = now + COLLECT_INTERVAL - (now - self._created) % COLLECT_INTERVAL
             self._alarm.set(self.next_due)
         self._entries[entry] = None
+        entry.connection.references += 1
         self._ledger.add(entry)
         self.datapath.install(entry)
 
@@ -255,6 +256,7 @@ class Flowtable:
     def _free(self, entry: FlowEntry, now: int) -> None:
         self.datapath.remove(entry)
         del self._entries[entry]
+        entry.connection.references -= 1
         self._ledger.discard(entry)
         self._disclaim(entry)
         if self._profile.after_teardown is AfterTeardown.LINGERS_OFFLOADED:

@@ -87,6 +87,12 @@ class Miss(Reason):
         "net/bridge/br_input.c:br_handle_frame_finish",
     )
 
+    CONGESTION = (
+        "congestion noted in the outer header of a tunnel, which the packet is to take over",
+        "classic path, unchanged, which carries it over; the flow stays",
+        "net/ipv4/ip_tunnel.c:ip_tunnel_rcv",
+    )
+
     # Forwarding.
     TOO_BIG = (
         "larger than the MTU of the way out",
