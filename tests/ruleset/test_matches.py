@@ -288,7 +288,6 @@ class TestConntrack:
             "ct mark != 8",
             "ct zone 3",
             "ct direction original",
-            "ct helper ftp",
             "ct expiration 50s",
             "ct expiration > 40s",
             "ct l3proto ipv4",
@@ -335,6 +334,10 @@ class TestConntrack:
     )
     def test_nothing_to_read_without_a_connection(self, match: str) -> None:
         assert not matches(match, packet(SYN))
+
+    @pytest.mark.parametrize("match", ["ct helper ftp", 'ct helper != "sip"'])
+    def test_helper_is_that_of_the_connection_that_expected_this_one(self, match: str) -> None:
+        assert not matches(match, packet(SYN, ct=connection(helper="ftp")))
 
     def test_counts_are_zero_without_accounting(self) -> None:
         assert matches("ct packets 0", packet(SYN, ct=connection()))

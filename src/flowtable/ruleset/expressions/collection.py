@@ -5,7 +5,7 @@ Ref: net/netfilter/nft_lookup.c:nft_lookup_init.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flowtable.ruleset.element import (
     Element,
@@ -86,7 +86,11 @@ class AnonymousSet:
         if any(element.statements for element in self.elements):
             counted = Set("", self.elements[0].span, datatype)
             counted.elements = {element.key: element for element in self.elements}
-            return store_predicate(Store(counted, compiler), load, within=within)
+            store = Store(counted, compiler)
+            if datatype.bits <= _BITMAP and not any(isinstance(each.key, Interval) for each in self.elements):
+                for element in self.elements:
+                    element.act = None if element.key is not None else element.act
+            return store_predicate(store, load, within=within)
         lookup = build(self.elements, datatype, compiler, lambda element: True)
         return lookup.contains(load) if within else lookup.lacks(load)
 
@@ -119,6 +123,13 @@ class NamedSet:
         found = compiler.sets[self.name].elements.values()
         lookup = build(found, datatype, compiler, lambda element: True)
         return lookup.contains(load) if within else lookup.lacks(load)
+
+
+_BITMAP: Final = 16
+"""Bits of keys up to which the kernel keeps sets in rules as bitmaps, which count nothing.
+
+Ref: net/netfilter/nft_set_bitmap.c:nft_bitmap_estimate, nft_bitmap_lookup.
+"""
 
 
 def _is_tuple(key: Key | None) -> bool:

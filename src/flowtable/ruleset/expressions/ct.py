@@ -233,7 +233,8 @@ def _attribute(key: str) -> Load:
         case "mark":
             return lambda packet: None if packet.ct is None else packet.ct.mark
         case "helper":
-            return lambda packet: None if packet.ct is None else packet.ct.helper
+            # The helper of the connection that expected this one; no helper runs here, so none did.
+            return lambda packet: None
         case "l3proto":
             return lambda packet: None if packet.ct is None else packet.ct.l3proto
         case "protocol":

@@ -5,14 +5,20 @@ Ref: nftables src/statement.c:meter_stmt_print, net/netfilter/nft_dynset.c.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from flowtable.ruleset.code import BREAK, Do
 from flowtable.ruleset.expressions.bitwise import check_expression
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.sets import Set
 from flowtable.ruleset.statement import Statement
-from flowtable.ruleset.statements.set_update import ElementSyntax, elem_json, element_text, parse_key
+from flowtable.ruleset.statements.set_update import (
+    DEFAULT_SIZE,
+    ElementSyntax,
+    elem_json,
+    element_text,
+    parse_key,
+)
 from flowtable.ruleset.store import Store
 from flowtable.ruleset.values import fail
 
@@ -25,9 +31,6 @@ if TYPE_CHECKING:
     from flowtable.ruleset.parser import Parser
     from flowtable.ruleset.selector import Selector
     from flowtable.ruleset.source import Span
-
-METER_SIZE: Final = 65535
-"""Elements of a meter that names no size."""
 
 
 class Meter(Statement):
@@ -125,7 +128,7 @@ def parse_meter(parser: Parser) -> MeterSyntax:
     start = parser.previous.span if parser.previous.text == "flow" else parser.token.span
     parser.advance()
     name = parser.name()
-    size = METER_SIZE
+    size = DEFAULT_SIZE
     if parser.accept_word("size"):
         size = parser.number("number")
         parser.expect(Kind.BRACE_OPEN, "'{'")

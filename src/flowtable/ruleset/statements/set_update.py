@@ -5,7 +5,7 @@ Ref: net/netfilter/nft_dynset.c:nft_dynset_init, nft_dynset_eval.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flowtable.ruleset.code import BREAK, GO_ON, Do
 from flowtable.ruleset.expressions.assigned import (
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.store import Store
     from flowtable.ruleset.syntax import ReferenceTerm, Term
+
+
+DEFAULT_SIZE: Final = 65535
+"""The most elements of a set that packets add to, where it names no size."""
 
 
 class ElementSyntax(NamedTuple):
@@ -208,6 +212,7 @@ class SetUpdateSyntax(Statement):
             statements = ()
         if declared.handle == 0:
             declared.dynamic = True
+            declared.size = declared.size or DEFAULT_SIZE
         return SetUpdate(self.operation, declared, selector, data, timeout, statements, self.span)
 
     def _key(self, declared: Set, rule: RuleContext) -> Selector:
@@ -228,7 +233,7 @@ class SetUpdateSyntax(Statement):
     def _data(self, declared: Set, rule: RuleContext) -> Assigned | None:
         term = self.element.data
         if term is None:
-            if declared.is_map and self.operation != "delete":
+            if declared.is_map:
                 raise fail("Could not process rule: Invalid argument", self.span)
             return None
         if declared.data is None:
