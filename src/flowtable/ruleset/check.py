@@ -37,6 +37,7 @@ from flowtable.ruleset.family import Family
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.model import Attachment, Chain, Flowtable, Rule
 from flowtable.ruleset.object_check import check_object
+from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.priority import resolve
 from flowtable.ruleset.query import GetElements
 from flowtable.ruleset.set_check import check_set_elements, check_set_syntax
@@ -84,6 +85,8 @@ class Checker:
                 for chain in block.chains:
                     yield partial(self._chain, table, chain, create=False)
                 for each in block.objects:
+                    if each.broken and each.kind is not ObjectKind.CT_EXPECTATION:
+                        continue
                     yield partial(self._object, table, each, create=False)
                 for declared in block.sets:
                     yield partial(self._add_set, table, declared, create=False)

@@ -160,13 +160,15 @@ class ObjectSyntax:
         span: where the name stands.
         body: what it is; checked with the table.
         comment: ``comment``, None without.
+        broken: there are errors in its block.
     """
 
     kind: ObjectKind
     name: str
     span: Span
-    body: Body
+    body: Body | None
     comment: str | None = None
+    broken: bool = False
 
 
 @dataclass(slots=True)

@@ -136,9 +136,9 @@ class CtExpectation:
     """
 
     protocol: str = ""
-    dport: int = 0
-    timeout: int = 0
-    size: int = 0
+    dport: int | None = None
+    timeout: int | None = None
+    size: int | None = None
     l3proto: str = ""
 
     def lines(self, *, stateless: bool) -> list[str]:
@@ -147,7 +147,7 @@ class CtExpectation:
         return [
             f"protocol {self.protocol}",
             f"dport {self.dport}",
-            f"timeout {TIME.format(self.timeout)}",
+            f"timeout {TIME.format(self.timeout or 0)}",
             f"size {self.size}",
             f"l3proto {self.l3proto}",
         ]

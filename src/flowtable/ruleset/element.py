@@ -85,7 +85,7 @@ def elements(
         if item.data is not None and data is None:
             raise fail("mapping outside of map context", item.span)
         if item.data is None and data is not None:
-            raise fail("the element maps to nothing", item.span)
+            raise fail("Could not process rule: Invalid argument", item.span)
         covered = None if item.key is None else key(item.key, datatype, left)
         value = data(item.data) if data is not None and item.data is not None else None
         remaining = item.timeout if item.expires is None else item.expires
@@ -132,17 +132,17 @@ def merge(found: Iterable[Element], datatype: DataType) -> list[Element]:
 
 
 def check_disjoint(found: Iterable[Element]) -> None:
-    """Raise nft's error if intervals overlap."""
-    order = {id(element): index for index, element in enumerate(found)}
-    ordered = sorted((element for element in found if element.key is not None), key=extent)
-    for before, after in itertools.pairwise(ordered):
-        assert before.key is not None
-        assert after.key is not None
-        if bounds(after.key)[0] <= bounds(before.key)[1]:
-            first, second = sorted((before, after), key=lambda element: order[id(element)])
-            if first.key == second.key and first.data == second.data:
+    """Raise nft's error if intervals overlap.
+
+    Of two that begin with the same value nft puts the later one first.
+    """
+    placed = [(element, place) for place, element in enumerate(found) if element.key is not None]
+    placed.sort(key=lambda pair: (extent(pair[0])[0], -pair[1]))
+    for (before, _), (after, _) in itertools.pairwise(placed):
+        if extent(after)[0] <= extent(before)[1]:
+            if extent(before) == extent(after) and before.data == after.data:
                 continue
-            raise fail("conflicting intervals specified", second.span, first.span)
+            raise fail("conflicting intervals specified", after.span, before.span)
 
 
 def check_fields(found: Iterable[Element]) -> None:

@@ -56,7 +56,7 @@ def put_elements(table: Table, declared: Set, added: list[Element], *, create: b
     """
     for element in added:
         if isinstance(element.data, VerdictStatement):
-            check_target(table, element.data)
+            check_target(table, element.data, element.span)
         elif declared.objects is not None and isinstance(element.data, str):
             check_object(table, declared.objects, element.data, element.span)
     known = declared.elements

@@ -13,7 +13,7 @@ from flowtable.ruleset.grammar import parse_comment
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.parser import parse_block
-from flowtable.ruleset.statements import counter, limit, quota
+from flowtable.ruleset.statements import limit, quota
 from flowtable.ruleset.statements.counter import Counter
 from flowtable.ruleset.statements.synproxy import Synproxy
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.lexer import Token
     from flowtable.ruleset.objects import Body
     from flowtable.ruleset.parser import Parser
+    from flowtable.ruleset.source import RulesetError
 
 CT_KINDS: Final = {
     "helper": ObjectKind.CT_HELPER,
@@ -43,31 +44,35 @@ def parse_object_kind(parser: Parser) -> ObjectKind:
 
 
 def parse_object_block(parser: Parser, kind: ObjectKind, name: Token, *, nested: bool = True) -> ObjectSyntax:
-    """Read the block of a named object, which a counter can do without."""
-    block = _Block(kind, name)
-    if kind is ObjectKind.COUNTER and not parser.at(Kind.BRACE_OPEN):
-        if parser.at_word("packets", "bytes"):
-            block.body = counter.parse_body(parser, name.span)
-        return ObjectSyntax(kind, name.text, name.span, block.finished(parser), None)
-    if not nested and kind in _PLAIN and not parser.at(Kind.BRACE_OPEN):
+    """Read the block of a named object; in a command some can be without braces.
+
+    Args:
+        parser: stands behind the name.
+        kind: the kind of the object.
+        name: its name.
+        nested: it is a block in that of a table.
+    """
+    block = _Block(kind)
+    before = len(parser.errors)
+    if nested or parser.at(Kind.BRACE_OPEN) or kind not in _PLAIN:
+        parse_block(parser, lambda: block.line(parser), nested=nested)
+    elif not parser.at_separator() and not parser.at(Kind.END):
         block.item(parser)
-        return ObjectSyntax(kind, name.text, name.span, block.finished(parser), None)
-    parse_block(parser, lambda: block.line(parser), nested=nested)
-    return ObjectSyntax(kind, name.text, name.span, block.finished(parser), block.comment)
+    broken = len(parser.errors) > before
+    return ObjectSyntax(kind, name.text, name.span, block.body, block.comment, broken)
 
 
-_PLAIN: Final = (ObjectKind.QUOTA, ObjectKind.LIMIT)
+_PLAIN: Final = (ObjectKind.COUNTER, ObjectKind.QUOTA, ObjectKind.LIMIT)
 """Objects that a command can declare without braces."""
 
 
 class _Block:
     """A block being read."""
 
-    __slots__ = ("body", "comment", "kind", "name")
+    __slots__ = ("body", "comment", "kind")
 
-    def __init__(self, kind: ObjectKind, name: Token) -> None:
+    def __init__(self, kind: ObjectKind) -> None:
         self.kind = kind
-        self.name = name
         self.comment: str | None = None
         self.body: Body | None = _EMPTY[kind]() if kind in _EMPTY else None
 
@@ -89,7 +94,6 @@ class _Block:
 
     def item(self, parser: Parser) -> None:
         """Read what the object is, or a part of it."""
-        start = parser.token.span
         match self.body:
             case CtHelper() as helper:
                 _parse_helper(parser, helper)
@@ -98,19 +102,11 @@ class _Block:
             case CtExpectation() as expectation:
                 _parse_expectation(parser, expectation)
             case Synproxy() as synproxy:
+                if parser.at_word("wscale"):
+                    raise _unexpected(parser)
                 synproxy.read(parser)
             case _:
                 self.body = _WHOLE[self.kind](parser)
-                del start
-
-    def finished(self, parser: Parser) -> Body:
-        """The object, once its block is read."""
-        body = self.body
-        if body is None:
-            if self.kind is ObjectKind.COUNTER:
-                return Counter(self.name.span)
-            raise parser.error("missing options", self.name.span)
-        return body
 
 
 _UNSEPARATED: Final = (ObjectKind.COUNTER, ObjectKind.QUOTA, ObjectKind.LIMIT, ObjectKind.SECMARK)
@@ -118,9 +114,13 @@ _UNSEPARATED: Final = (ObjectKind.COUNTER, ObjectKind.QUOTA, ObjectKind.LIMIT, O
 
 
 def _parse_counter(parser: Parser) -> Counter:
+    start = parser.token.span
     if not parser.at_word("packets"):
-        raise parser.unexpected()
-    return counter.parse_body(parser, parser.token.span)
+        raise _unexpected(parser)
+    parser.advance()
+    packets = parser.number("number")
+    parser.expect_word("bytes")
+    return Counter(parser.since(start), packets, parser.number("number"))
 
 
 def _parse_quota(parser: Parser) -> quota.Quota:
@@ -156,13 +156,24 @@ def _parse_helper(parser: Parser, helper: CtHelper) -> None:
     elif parser.accept_word("l3proto"):
         helper.l3proto = _parse_family(parser)
     else:
-        raise parser.unexpected()
+        raise _unexpected(parser)
+
+
+def _unexpected(parser: Parser) -> RulesetError:
+    """The error for a word in the wrong place; some are keywords here only."""
+    token = parser.token
+    if token.kind is Kind.STRING and token.text in _WORDS:
+        return parser.error(f"syntax error, unexpected {token.text}", token.span)
+    return parser.unexpected()
+
+
+_WORDS: Final = ("protocol", "bytes", "wscale", "used")
 
 
 def _parse_protocol(parser: Parser) -> str:
     parser.expect_word("protocol")
     if not parser.at_word("tcp", "udp"):
-        raise parser.unexpected("tcp", "udp")
+        raise parser.unexpected("udp", "tcp")
     return parser.advance().text
 
 

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Final
 from flowtable.ruleset.connection_objects import HELPERS, STATES, CtExpectation, CtHelper, CtTimeout
 from flowtable.ruleset.context import RuleContext
 from flowtable.ruleset.family import Family
-from flowtable.ruleset.objects import NamedObject
+from flowtable.ruleset.objects import NamedObject, ObjectKind
 from flowtable.ruleset.source import Diagnostic, RulesetError
+from flowtable.ruleset.statements.counter import Counter
 from flowtable.ruleset.statements.limit import Limit
+from flowtable.ruleset.statements.quota import Quota
 from flowtable.ruleset.values import fail
 
 if TYPE_CHECKING:
     from flowtable.ruleset.command import ObjectSyntax
+    from flowtable.ruleset.objects import Body
 
 _NETWORKS: Final = ("ip", "ip6")
 
@@ -29,23 +32,22 @@ def check_object(syntax: ObjectSyntax, family: Family) -> NamedObject:
     """
     body = syntax.body
     match body:
+        case None:
+            body = _default(syntax)
         case CtHelper():
             body.l3proto = body.l3proto or family.value
-            if not body.protocol:
-                raise fail("missing options", syntax.span)
-            if body.type not in HELPERS:
-                hint = f"there is no helper '{body.type}'; there are: {', '.join(sorted(HELPERS))}"
-                message = "Could not process rule: No such file or directory"
-                raise RulesetError([Diagnostic(message, syntax.span, hint=hint)])
+            _check_helper(body, syntax)
             _check_family(body.l3proto, family, syntax)
         case CtTimeout():
             body.l3proto = body.l3proto or family.value
             for state, (_, span) in body.policy.items():
                 if state not in STATES[body.protocol]:
                     raise fail("invalid state for this protocol", span)
-            _check_family(body.l3proto, family, syntax)
-        case CtExpectation():
             if not body.protocol:
+                raise fail("Could not process rule: Operation not supported", syntax.span)
+            _check_family(body.l3proto, family, syntax)
+        case CtExpectation(protocol, dport, timeout, size, _):
+            if not protocol or dport is None or timeout is None or size is None:
                 raise fail("missing options", syntax.span)
             body.l3proto = body.l3proto or family.value
             if body.l3proto not in _NETWORKS:
@@ -59,6 +61,27 @@ def check_object(syntax: ObjectSyntax, family: Family) -> NamedObject:
         case _:
             pass
     return NamedObject(syntax.kind, syntax.name, syntax.span, body, syntax.comment)
+
+
+def _default(syntax: ObjectSyntax) -> Body:
+    """An object with an empty block."""
+    match syntax.kind:
+        case ObjectKind.COUNTER:
+            return Counter(syntax.span)
+        case ObjectKind.QUOTA:
+            return Quota(syntax.span, 0, over=False)
+        case _:
+            raise fail("Could not process rule: Invalid argument", syntax.span)
+
+
+def _check_helper(helper: CtHelper, syntax: ObjectSyntax) -> None:
+    """There are only the helpers that Linux has."""
+    if not helper.type:
+        raise fail("Could not process rule: Numerical result out of range", syntax.span)
+    if helper.type not in HELPERS:
+        hint = f"there is no helper '{helper.type}'; there are: {', '.join(sorted(HELPERS))}"
+        message = "Could not process rule: No such file or directory"
+        raise RulesetError([Diagnostic(message, syntax.span, hint=hint)])
 
 
 def _check_family(l3proto: str, family: Family, syntax: ObjectSyntax) -> None:

@@ -348,9 +348,7 @@ class Parser(Cursor):
                     element = element._replace(timeout=self.time())
                 case _:
                     element = element._replace(expires=self.time())
-        if not statements:
-            return element
-        return element._replace(statements=statements, span=self.since(element.span))
+        return element._replace(statements=statements)
 
     def stateful_statements(self) -> tuple[Statement, ...]:
         """Read the statements of an element of a set, if there are any."""

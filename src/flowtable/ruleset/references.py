@@ -17,12 +17,18 @@ if TYPE_CHECKING:
     from flowtable.ruleset.statements.verdict import VerdictStatement
 
 
-def check_target(table: Table, statement: VerdictStatement) -> None:
-    """Refuse a jump to a chain that is not there or cannot be jumped to."""
+def check_target(table: Table, statement: VerdictStatement, span: Span | None = None) -> None:
+    """Refuse a jump to a chain that is not there or cannot be jumped to.
+
+    Args:
+        table: the table.
+        statement: the jump.
+        span: what an error is put on, None for the name of the chain.
+    """
     if statement.chain is None:
         return
     target = table.chains.get(statement.chain)
-    span = statement.chain_span or statement.span
+    span = span or statement.chain_span or statement.span
     if target is None:
         raise refused(ENOENT, span, f"no chain '{statement.chain}' in this table")
     if target.attachment is not None:

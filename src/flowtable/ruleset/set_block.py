@@ -10,13 +10,15 @@ from flowtable.ruleset.keywords import RESERVED
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.parser import parse_block
-from flowtable.ruleset.syntax import SetTerm
+from flowtable.ruleset.syntax import ConcatTerm, SetTerm, Word
 from flowtable.ruleset.types import BY_NAME
 from flowtable.ruleset.types.concatenation import concatenation_of
+from flowtable.ruleset.values import fail
 
 if TYPE_CHECKING:
     from flowtable.ruleset.lexer import Token
     from flowtable.ruleset.parser import Parser
+    from flowtable.ruleset.syntax import Term
     from flowtable.ruleset.types.base import DataType
 
 _FLAGS = ("constant", "interval", "dynamic", "timeout")
@@ -56,11 +58,12 @@ def _parse_item(parser: Parser, declared: SetSyntax) -> None:
             declared.datatype = datatype
         case "typeof":
             parser.advance()
-            declared.typeof = parser.expression()
+            typeof = _parse_typeof(parser)
             if declared.is_map:
                 parser.expect(Kind.COLON, "colon")
                 declared.verdicts = parser.accept_word("verdict") is not None
-                declared.data_typeof = None if declared.verdicts else parser.expression()
+                declared.data_typeof = None if declared.verdicts else _parse_typeof(parser)
+            declared.typeof = typeof
         case "flags":
             parser.advance()
             _parse_flags(parser, declared)
@@ -96,6 +99,15 @@ def _parse_item(parser: Parser, declared: SetSyntax) -> None:
     parser.separator()
 
 
+def _parse_typeof(parser: Parser) -> Term:
+    """Read the selector, or the selectors, that give a type."""
+    term = parser.expression()
+    for part in term.parts if isinstance(term, ConcatTerm) else (term,):
+        if isinstance(part, Word):
+            raise parser.error("primary expression type 'symbol' lacks typeof serialization", part.span)
+    return term
+
+
 def _parse_data_type(parser: Parser, declared: SetSyntax) -> None:
     """Read what a map maps to."""
     if parser.accept_word("verdict"):
@@ -108,16 +120,21 @@ def _parse_data_type(parser: Parser, declared: SetSyntax) -> None:
 
 def _parse_type(parser: Parser) -> DataType:
     """Read a type, or the types of a concatenation."""
-    parts = [_parse_type_name(parser)]
+    start = parser.token.span
+    parts = [_parse_type_name(parser, "string")]
     while parser.accept(Kind.DOT):
+        if parser.at_word("verdict"):
+            span = parser.advance().span
+            message = "can not use variable sized data types (verdict) in concat expressions"
+            raise fail(message, span, parser.since(start))
         parts.append(_parse_type_name(parser))
     return parts[0] if len(parts) == 1 else concatenation_of(*parts)
 
 
-def _parse_type_name(parser: Parser) -> DataType:
+def _parse_type_name(parser: Parser, *expecting: str) -> DataType:
     name = parser.token
     if name.kind is not Kind.STRING:
-        raise parser.unexpected("string")
+        raise parser.unexpected(*expecting)
     datatype = BY_NAME.get(name.text)
     if datatype is None and name.text in RESERVED:
         raise parser.unexpected()

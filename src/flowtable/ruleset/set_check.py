@@ -84,6 +84,8 @@ def check_set_elements(declared: Set, term: SetTerm, *, delete: bool = False) ->
             data = check_object_name
         else:
             data = check_verdict if declared.data is None else check_data(declared.data)
+    elif any(element.data is not None for element in term.elements):
+        raise fail("set is not a map", declared.span)
     if delete and all(element.data is None for element in term.elements):
         data = None
     if not declared.interval:

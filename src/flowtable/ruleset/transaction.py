@@ -408,6 +408,9 @@ def _find_rule(chain: Chain, place: Place) -> int:
 
 def _check_references(table: Table, statement: Statement) -> None:
     """Chains and flowtables that a statement names have to be there."""
+    missing = [name for name in statement.updates() if name not in table.sets]
+    if missing:
+        raise refused(ENOENT, statement.span, f"no set '{missing[0]}' in this table")
     if isinstance(statement, VerdictStatement):
         check_target(table, statement)
     elif isinstance(statement, VerdictMap):

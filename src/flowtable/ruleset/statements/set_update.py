@@ -211,7 +211,7 @@ class SetUpdateSyntax(Statement):
         if declared.statements and len(statements) == len(declared.statements):
             statements = ()
         if declared.handle == 0:
-            declared.dynamic = True
+            declared.dynamic = not declared.is_map or declared.dynamic
             declared.size = declared.size or DEFAULT_SIZE
         return SetUpdate(self.operation, declared, selector, data, timeout, statements, self.span)
 
@@ -245,7 +245,7 @@ class SetUpdateSyntax(Statement):
         if declared.constant:
             raise fail("Could not process rule: Device or resource busy", self.span)
         unsupported = (
-            declared.interval
+            (declared.interval and declared.handle)
             or (declared.timeouts and any(isinstance(each, CtCount) for each in statements))
             or (self.element.timeout and not declared.timeouts)
             or (statements and declared.statements and not _same(statements, declared.statements))
