@@ -10,10 +10,11 @@ import pytest
 
 from flowtable.cli.inputs import Input, Inputs
 from flowtable.cli.progress import watched
+from flowtable.topology.device import Device
 from tests.cli.bench import Talk, udp
 
 SHOW_CURSOR = "\x1b[?25h"
-DEVICES = ("lan0", "wan0")
+DEVICES = {name: Device(name, index) for index, name in enumerate(("lan0", "wan0"), 2)}
 
 
 class Terminal(io.StringIO):

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Self
 from flowtable.capture import Capture, CaptureError, merge, open_capture
 from flowtable.cli.error import InputError
 from flowtable.cli.load import STANDARD
+from flowtable.topology.stack import below
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from contextlib import ExitStack
 
     from flowtable.capture import Record, Skip
+    from flowtable.topology.device import Device
 
 
 class Input(NamedTuple):
@@ -46,7 +48,7 @@ class Inputs:
         self,
         captures: list[Capture],
         named: Sequence[str | None],
-        devices: Collection[str],
+        devices: Mapping[str, Device],
         size: int | None,
     ) -> None:
         self.captures = captures
@@ -56,12 +58,12 @@ class Inputs:
         self._devices = devices
 
     @classmethod
-    def open(cls, inputs: Sequence[Input], devices: Collection[str], stack: ExitStack) -> Self:
+    def open(cls, inputs: Sequence[Input], devices: Mapping[str, Device], stack: ExitStack) -> Self:
         """Open captures, which ``stack`` closes.
 
         Args:
             inputs: the captures.
-            devices: names of the devices of the box; no others can have been captured on.
+            devices: the devices of the box by name; captures are of those that frames come in on.
             stack: what closes the captures.
 
         Raises:
@@ -93,7 +95,7 @@ class Inputs:
         return sum((capture.skipped for capture in self.captures), Counter())
 
     def records(self) -> Generator[Record, None, None]:
-        """All records by time; all are on devices of the box.
+        """All records by time; all are on devices of the box that frames come in on.
 
         Damage, or an interface that is none of these, ends the capture it is in, and is found in
         ``errors``.
@@ -104,8 +106,9 @@ class Inputs:
         devices = self._devices
         try:
             for record in capture:
-                if record[1] not in devices:
-                    self.errors.append(self._unknown(capture, record))
+                at = devices.get(record[1])
+                if at is None or not at.on_wire:
+                    self.errors.append(self._unknown(capture, record, at))
                     return
                 if device is not None and len(capture.interfaces) > 1:
                     self.errors.append(_several(capture, record, device))
@@ -116,7 +119,9 @@ class Inputs:
         except OSError as error:
             self.errors.append(f"{capture.name}: {error.strerror}")
 
-    def _unknown(self, capture: Capture, record: Record) -> str:
+    def _unknown(self, capture: Capture, record: Record, device: Device | None) -> str:
+        if device is not None:
+            return f"{capture.name}: packet {record.number}: {not_on_wire(device)}"
         name = f"interface {record.interface}" if record.interface else "an interface without a name"
         if len(capture.interfaces) == 1:
             hint = f"--in DEV={capture.name} says which it is"
@@ -124,8 +129,26 @@ class Inputs:
             hint = "--in DEV=FILE says which it is, of a capture of one interface"
         return (
             f"{capture.name}: packet {record.number}: {name} is no device of the box,"
-            f" which has {', '.join(self._devices)}; {hint}"
+            f" which has {', '.join(wires(self._devices))}; {hint}"
         )
+
+
+def wires(devices: Mapping[str, Device]) -> list[str]:
+    """Names of the devices that frames come in on."""
+    return [name for name, device in devices.items() if device.on_wire]
+
+
+def not_on_wire(device: Device) -> str:
+    """Why nothing can have come in on a device, and where it did."""
+    wire = ", ".join(dict.fromkeys(each.name for each in _under(device) if each.on_wire))
+    where = f"frames come in on what it stands on, {wire}" if wire else "no frames come in on it"
+    return f"{device.name} is a {device.kind.value} device: {where}"
+
+
+def _under(device: Device) -> Iterator[Device]:
+    for lower in below(device):
+        yield lower
+        yield from _under(lower)
 
 
 def _several(capture: Capture, record: Record, device: str) -> str:

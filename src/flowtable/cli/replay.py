@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from flowtable.capture import Direction
+from flowtable.cli.own import Own
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
     from flowtable.capture import Record
     from flowtable.cli.agenda import Agenda
     from flowtable.router import Box
-    from flowtable.topology.topology import Topology
-
-_NO_MAC: Final = bytes(6)
 
 
 @dataclass(slots=True)
@@ -45,8 +43,8 @@ class Tally:
 def replay(box: Box, records: Iterable[Record], tally: Tally, agenda: Agenda, *, settle: int = 0) -> None:
     """Give a box the records that are input to it, and count all of them.
 
-    A record is the box's own, and no input, if the capture says that it went out, or if it
-    comes from one of the box's MAC addresses. The box's time never goes back: a record that is
+    A record is the box's own, and no input, if the capture says that it went out, or ``Own`` knows
+    it. The box's time never goes back: a record that is
     older than the one before it arrives together with that one.
 
     Args:
@@ -59,7 +57,7 @@ def replay(box: Box, records: Iterable[Record], tally: Tally, agenda: Agenda, *,
     Raises:
         EventError: the box refuses an event.
     """
-    own = _own_addresses(box.topology)
+    own = Own(box)
     devices = box.topology.devices
     receive, out = box.receive, Direction.OUT
     now = 0
@@ -73,8 +71,8 @@ def replay(box: Box, records: Iterable[Record], tally: Tally, agenda: Agenda, *,
             agenda.begin(time)
         if now >= agenda.due:
             agenda.advance(box, now)
-            own = _own_addresses(box.topology)
-        if direction is out or data[6:12] in own[interface]:
+            own.follow()
+        if direction is out or own(interface, data, now):
             tally.own += 1
             continue
         tally.taken += 1
@@ -82,13 +80,3 @@ def replay(box: Box, records: Iterable[Record], tally: Tally, agenda: Agenda, *,
     end = max(now, agenda.last) + settle
     agenda.advance(box, end)
     box.advance(end)
-
-
-def _own_addresses(topology: Topology) -> dict[str, frozenset[bytes]]:
-    """By device, the MAC addresses from which the box's own frames come.
-
-    All frames on the loopback device are the box's own; they come from no address.
-    """
-    devices = topology.devices.values()
-    own = frozenset(device.mac for device in devices) - {_NO_MAC}
-    return {device.name: own | {_NO_MAC} if device.loopback else own for device in devices}

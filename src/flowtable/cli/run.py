@@ -13,7 +13,7 @@ import click
 from flowtable.cli.agenda import Agenda, load_events
 from flowtable.cli.document import document
 from flowtable.cli.error import InputError
-from flowtable.cli.inputs import Input, Inputs
+from flowtable.cli.inputs import Input, Inputs, not_on_wire, wires
 from flowtable.cli.listing import connection_lines, ended_line, flow_lines
 from flowtable.cli.load import STANDARD, load_box, load_ruleset
 from flowtable.cli.output import forget, open_output, open_transmitter, write_lines, written
@@ -165,8 +165,10 @@ def run(
 
 
 def _check_devices(named: Sequence[Input], topology: Topology) -> None:
-    for path, device in named:
-        if device not in topology.devices:
-            raise click.UsageError(
-                f"--in {device}={path}: the box has no device {device}, but {', '.join(topology.devices)}."
-            )
+    for path, name in named:
+        device = topology.devices.get(name or "")
+        if device is None:
+            has = ", ".join(wires(topology.devices))
+            raise click.UsageError(f"--in {name}={path}: the box has no device {name}, but {has}.")
+        if not device.on_wire:
+            raise click.UsageError(f"--in {name}={path}: {not_on_wire(device)}.")

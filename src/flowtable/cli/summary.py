@@ -25,7 +25,7 @@ def summarise(report: Report) -> str:
     parts = [
         _headline(report),
         draw(statistics),
-        _fast_path(statistics),
+        _fast_path(statistics) + _stacks(statistics),
         _table("packets that are no input", _passed_over(report)),
         _table("packets that the flowtable let up the classic path", _rows(ranked(statistics.misses))),
         _table("packets that flow add did not offload", _rows(ranked(statistics.refusals))),
@@ -50,6 +50,18 @@ def _fast_path(statistics: Statistics) -> str:
         f"fast path: {count(hits)} of {count(hits + statistics.offloadable)} forwarded TCP/UDP/GRE packets"
         f" ({statistics.hit_rate:.1%}), {count(statistics.offloaded)} flows offloaded"
     )
+
+
+def _stacks(statistics: Statistics) -> str:
+    """What the figure has no place for: what bridges and tunnels did."""
+    lines = ""
+    if statistics.bridged:
+        lines += f"\nbridged: {count(statistics.bridged)} frames from one port of a bridge to others"
+        lines += ", past all IP stations; flow add never sees them"
+    if statistics.encapsulated or statistics.decapsulated:
+        lines += f"\ntunnels: {count(statistics.encapsulated)} packets sent inside of others,"
+        lines += f" {count(statistics.decapsulated)} received so"
+    return lines
 
 
 def _passed_over(report: Report) -> list[tuple[int, str]]:

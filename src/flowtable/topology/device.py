@@ -160,6 +160,12 @@ class Device:
         return self.kind not in _NOT_ETHERNET
 
     @property
+    def on_wire(self) -> bool:
+        """Whether frames come in and leave here: not those of other devices, except a switch's conduit."""
+        kind = self.kind
+        return kind is DeviceKind.ETHERNET or kind is DeviceKind.DSA or kind is DeviceKind.LOOPBACK
+
+    @property
     def loopback(self) -> bool:
         """Whether packets sent here come back (IFF_LOOPBACK)."""
         return self.kind is DeviceKind.LOOPBACK
