@@ -83,8 +83,11 @@ UDP4 = IP(src="192.0.2.1", dst="192.0.2.130") / UDP(sport=1000, dport=2000)
 
 @pytest.mark.parametrize("policy", ["layer2", "layer2+3", "layer3+4"])
 def test_a_flow_keeps_its_slave(policy):
-    bench = bonded('name: wan0, mac: "02:00:00:00:02:01", addresses: [10.0.2.1/24]',
-                   mode="balance-xor", xmit_hash_policy=policy)
+    bench = bonded(
+        'name: wan0, mac: "02:00:00:00:02:01", addresses: [10.0.2.1/24]',
+        mode="balance-xor",
+        xmit_hash_policy=policy,
+    )
     used = set()
     for port in range(1000, 1040):
         packet = IP(src="10.0.2.9", dst="10.0.0.9") / UDP(sport=port, dport=53)
@@ -151,9 +154,7 @@ def test_hashes(policy, packet, value):
 
 
 def test_a_vlan_on_a_bond():
-    bench = bonded(
-        "name: bond0.5, kind: vlan, parent: bond0, id: 5, addresses: [10.5.0.1/24]", active="eth1"
-    )
+    bench = bonded("name: bond0.5, kind: vlan, parent: bond0, id: 5, addresses: [10.5.0.1/24]", active="eth1")
     request = Ether(src=HOST_A, dst=MAC) / Dot1Q(vlan=5) / ping("10.5.0.9", "10.5.0.1")
     sent = bench.receive("eth1", request)
     assert layers(sent) == [("eth1", ["Ether", "Dot1Q", "ARP"])]

@@ -361,7 +361,11 @@ class TestVlanFiltering:
         bench.receive("lan4", Ether(src=HOST_A, dst=BR) / ping("10.0.1.9", "10.0.1.77"))
         assert layers(asked(bench.sent)) == [("lan4", ["Ether", "ARP"])]
         sent = bench.receive("lan1", Ether(src=HOST_A, dst=BR) / ping("10.0.10.9", "10.0.10.77"))
-        assert {each.device: Dot1Q in each.ether for each in asked(sent)} == {"lan1": False, "lan2": True, "lan3": True}
+        assert {each.device: Dot1Q in each.ether for each in asked(sent)} == {
+            "lan1": False,
+            "lan2": True,
+            "lan3": True,
+        }
 
     def test_vlans_that_change(self, bench):
         topology = bench.box.topology
@@ -376,8 +380,12 @@ class TestVlanFiltering:
         assert self.tags(bench, "lan2", self.tagged(30)) == dict.fromkeys(("lan4", "lan3", "lan1"), (30, 0))
 
     def test_without_filtering_tags_are_payload(self):
-        bench = lab(BR0, *PORTS[:2], "name: br0.10, kind: vlan, parent: br0, id: 10, addresses: [10.0.10.1/24]",
-                    neighbours=[f'address: 10.0.10.9, dev: br0.10, mac: "{HOST_A}"'])
+        bench = lab(
+            BR0,
+            *PORTS[:2],
+            "name: br0.10, kind: vlan, parent: br0, id: 10, addresses: [10.0.10.1/24]",
+            neighbours=[f'address: 10.0.10.9, dev: br0.10, mac: "{HOST_A}"'],
+        )
         assert self.tags(bench, "lan1", self.tagged(33)) == {"lan2": (33, 0)}
         request = Ether(src=HOST_A, dst=BR) / Dot1Q(vlan=10) / ping("10.0.10.9", "10.0.10.1")
         (sent,) = bench.receive("lan1", request)

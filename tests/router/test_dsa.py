@@ -24,7 +24,10 @@ def routed(tag):
         CONDUIT,
         port(2, tag, "addresses: [10.0.2.1/24]"),
         port(3, tag, "addresses: [10.0.3.1/24]"),
-        neighbours=[f'address: 10.0.2.9, dev: lan2, mac: "{HOST_A}"', f'address: 10.0.3.9, dev: lan3, mac: "{HOST_B}"'],
+        neighbours=[
+            f'address: 10.0.2.9, dev: lan2, mac: "{HOST_A}"',
+            f'address: 10.0.3.9, dev: lan3, mac: "{HOST_B}"',
+        ],
     )
 
 
@@ -96,7 +99,9 @@ def bridged(*more):
 
 def test_what_the_switch_has_forwarded_is_not_forwarded_again():
     bench = bridged()
-    sent = bench.receive("eth0", from_switch("dsa", 2, Ether(src=HOST_A, dst=HOST_B, type=0x88B5) / bytes(46)))
+    sent = bench.receive(
+        "eth0", from_switch("dsa", 2, Ether(src=HOST_A, dst=HOST_B, type=0x88B5) / bytes(46))
+    )
     assert devices(sent) == ["eth1"]
     # From elsewhere both ports are flooded; in a bridge, the switch's VLAN is 4095.
     sent = bench.receive("eth1", Ether(src=HOST_B, dst="02:00:00:00:77:77", type=0x88B5) / bytes(46))
@@ -106,7 +111,8 @@ def test_what_the_switch_has_forwarded_is_not_forwarded_again():
 def test_the_box_is_on_the_bridge():
     bench = bridged()
     (sent,) = bench.receive(
-        "eth0", from_switch("dsa", 2, Ether(src=HOST_A, dst="02:00:00:00:01:01") / ping("10.0.0.9", "10.0.0.1"))
+        "eth0",
+        from_switch("dsa", 2, Ether(src=HOST_A, dst="02:00:00:00:01:01") / ping("10.0.0.9", "10.0.0.1")),
     )
     assert sent.frame[12:16].hex() == "40100fff"
     assert Ether(sent.frame[:12] + sent.frame[16:])[ICMP].type == 0

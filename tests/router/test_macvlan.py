@@ -18,7 +18,9 @@ def with_modes(*modes):
         f"addresses: [10.0.{number + 1}.1/24]"
         for number, mode in enumerate(modes)
     ]
-    neighbours = [f'address: 10.0.{number + 1}.9, dev: mac{number}, mac: "{HOST_A}"' for number in range(len(modes))]
+    neighbours = [
+        f'address: 10.0.{number + 1}.9, dev: mac{number}, mac: "{HOST_A}"' for number in range(len(modes))
+    ]
     neighbours.append(f'address: 10.0.0.9, dev: eth0, mac: "{HOST_A}"')
     return lab(f'name: eth0, mac: "{ETH}", addresses: [10.0.0.1/24]', *macvlans, neighbours=neighbours)
 
@@ -30,7 +32,9 @@ def test_each_gets_the_frames_to_its_address(mode):
         request = Ether(src=HOST_A, dst=mac) / ping(f"10.0.{subnet}.9", f"10.0.{subnet}.1")
         (sent,) = bench.receive("eth0", request)
         assert (sent.device, sent.ether.src, sent.ether[IP].src) == ("eth0", mac, f"10.0.{subnet}.1")
-    assert bench.receive("eth0", Ether(src=HOST_A, dst="02:00:00:00:01:a2") / ping("10.0.0.9", "10.0.0.1")) == []
+    assert (
+        bench.receive("eth0", Ether(src=HOST_A, dst="02:00:00:00:01:a2") / ping("10.0.0.9", "10.0.0.1")) == []
+    )
     assert bench.drops == {Drop.OTHER_HOST: 1}
     assert statistics(bench, "mac0") == (1, 42, 1, 42)
 
@@ -57,7 +61,8 @@ def from_first(bench, dst):
     """A frame that mac0 sends."""
     topology = bench.box.topology
     bench.box.descend(
-        topology.devices["mac0"], bytes(Ether(src=MACS[0], dst=dst) / ARP(op=1, psrc="10.0.1.1", pdst="10.0.2.1"))
+        topology.devices["mac0"],
+        bytes(Ether(src=MACS[0], dst=dst) / ARP(op=1, psrc="10.0.1.1", pdst="10.0.2.1")),
     )
     bench.box.statistics.arp_sent += 1
     return [(each.device, each.ether.src, each.ether.dst) for each in bench.sent]
@@ -73,7 +78,9 @@ def test_those_in_bridge_mode_hear_each_other():
     assert bench.statistics.copied == 1
 
 
-@pytest.mark.parametrize("modes", [("private", "private"), ("vepa", "vepa"), ("bridge", "private"), ("vepa", "bridge")])
+@pytest.mark.parametrize(
+    "modes", [("private", "private"), ("vepa", "vepa"), ("bridge", "private"), ("vepa", "bridge")]
+)
 def test_others_send_to_the_wire_only(modes):
     for dst in (MACS[1], BROADCAST):
         bench = with_modes(*modes)
@@ -103,4 +110,6 @@ def test_one_that_is_down_gets_nothing():
     topology.set_link(topology.devices["mac0"], up=False)
     assert bench.receive("eth0", Ether(src=HOST_A, dst=MACS[0]) / ping("10.0.1.9", "10.0.1.1")) == []
     assert bench.drops == {Drop.OTHER_HOST: 1}
-    assert devices(bench.receive("eth0", Ether(src=HOST_A, dst=MACS[1]) / ping("10.0.2.9", "10.0.2.1"))) == ["eth0"]
+    assert devices(bench.receive("eth0", Ether(src=HOST_A, dst=MACS[1]) / ping("10.0.2.9", "10.0.2.1"))) == [
+        "eth0"
+    ]

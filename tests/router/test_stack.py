@@ -22,7 +22,10 @@ from tests.lab import START, Lab, Sent
 from tests.router.stacks import BROADCAST, HOST_A, HOST_B, box
 
 PEER = "02:00:00:00:09:09"
-MAC = {name: f"02:00:00:00:01:{number:02x}" for number, name in enumerate(("wan0", "eth0", "eth1", "eth2", "eth3"))}
+MAC = {
+    name: f"02:00:00:00:01:{number:02x}"
+    for number, name in enumerate(("wan0", "eth0", "eth1", "eth2", "eth3"))
+}
 DEVICES = [
     f'name: wan0, mac: "{MAC["wan0"]}", addresses: [203.0.113.1/24]',
     "name: wan0.7, kind: vlan, parent: wan0, id: 7",
@@ -39,8 +42,10 @@ DEVICES = [
     "vlans: [{id: 1, pvid: true, untagged: true}, {id: 5}]",
     "name: br0.5, kind: vlan, parent: br0, id: 5, addresses: [192.168.5.1/24]",
     f'name: eth3, mac: "{MAC["eth3"]}", addresses: [172.16.0.1/24, "2001:db8:16::1/64"]',
-    'name: mac0, kind: macvlan, parent: eth3, mac: "02:00:00:00:05:00", mode: bridge, addresses: [172.17.0.1/24]',
-    'name: mac1, kind: macvlan, parent: eth3, mac: "02:00:00:00:05:01", mode: bridge, addresses: [172.18.0.1/24]',
+    "name: mac0, kind: macvlan, parent: eth3, mac: '02:00:00:00:05:00', mode: bridge, "
+    "addresses: [172.17.0.1/24]",
+    "name: mac1, kind: macvlan, parent: eth3, mac: '02:00:00:00:05:01', mode: bridge, "
+    "addresses: [172.18.0.1/24]",
     "name: tun0, kind: ipip, local: 172.16.0.1, remote: 172.16.0.9, addresses: [10.8.0.1/24]",
     "name: sit1, kind: sit, local: 172.16.0.1, remote: 172.16.0.9, addresses: ['2001:db8:8::1/64']",
     "name: tun6, kind: ip6ip6, local: '2001:db8:16::1', remote: '2001:db8:16::9'",
@@ -48,9 +53,15 @@ DEVICES = [
 BOX = box(
     *DEVICES,
     routes=["to: 0.0.0.0/0, dev: ppp0", "to: '2001:db8:77::/48', dev: tun6"],
-    neighbours=[f'address: {address}, dev: {device}, mac: "{HOST_A}"' for address, device in (
-        ("192.168.1.9", "br0"), ("192.168.5.9", "br0.5"), ("172.16.0.9", "eth3"), ("'2001:db8:16::9'", "eth3"),
-    )],
+    neighbours=[
+        f'address: {address}, dev: {device}, mac: "{HOST_A}"'
+        for address, device in (
+            ("192.168.1.9", "br0"),
+            ("192.168.5.9", "br0.5"),
+            ("172.16.0.9", "eth3"),
+            ("'2001:db8:16::9'", "eth3"),
+        )
+    ],
 )
 RULES = """
 table inet t {
@@ -96,16 +107,44 @@ SEEDS = [
     ("eth0", mtk(2, LAN / Dot1Q(vlan=1) / OUT)),
     ("lan1", LAN / Dot1Q(vlan=5) / IP(src="192.168.5.9", dst="192.168.5.1") / ICMP()),
     ("lan1", Ether(src=HOST_A, dst=HOST_B) / OUT),
-    ("lan1", Ether(src=HOST_A, dst=BROADCAST) / ARP(op=1, hwsrc=HOST_A, psrc="192.168.1.9", pdst="192.168.1.1")),
-    ("eth1", Ether(src=HOST_B, dst=BROADCAST) / Dot1AD(vlan=5) / ARP(op=1, psrc="192.168.1.8", pdst="192.168.1.1")),
-    ("eth2", Ether(src=HOST_B, dst=HOST_A) / Dot1AD(vlan=5) / IP(src="192.168.1.8", dst="192.168.1.9") / UDP()),
-    ("eth2", Ether(src=HOST_B, dst=BR_MAC) / Dot1AD(vlan=5) / IP(src="192.168.1.8", dst="192.168.1.1") / ICMP()),
+    (
+        "lan1",
+        Ether(src=HOST_A, dst=BROADCAST) / ARP(op=1, hwsrc=HOST_A, psrc="192.168.1.9", pdst="192.168.1.1"),
+    ),
+    (
+        "eth1",
+        Ether(src=HOST_B, dst=BROADCAST) / Dot1AD(vlan=5) / ARP(op=1, psrc="192.168.1.8", pdst="192.168.1.1"),
+    ),
+    (
+        "eth2",
+        Ether(src=HOST_B, dst=HOST_A) / Dot1AD(vlan=5) / IP(src="192.168.1.8", dst="192.168.1.9") / UDP(),
+    ),
+    (
+        "eth2",
+        Ether(src=HOST_B, dst=BR_MAC) / Dot1AD(vlan=5) / IP(src="192.168.1.8", dst="192.168.1.1") / ICMP(),
+    ),
     ("wan0", session(IP(src="198.51.100.1", dst="10.9.0.1") / UDP(sport=53, dport=5000) / b"answer")),
     ("wan0", session(IP(src="198.51.100.1", dst="10.9.0.1") / ICMP())),
     ("wan0", session(b"\xc0\x21\x09")),
-    ("eth3", Ether(src=HOST_A, dst=MAC["eth3"]) / IP(src="172.16.0.9", dst="172.16.0.1") / IP(src="10.8.0.9", dst="10.8.0.1") / ICMP()),
-    ("eth3", Ether(src=HOST_A, dst=MAC["eth3"]) / IP(src="172.16.0.9", dst="172.16.0.1", proto=41) / bytes(IPv6(src="2001:db8:8::9", dst="2001:db8:77::1") / UDP())),
-    ("eth3", Ether(src=HOST_A, dst=MAC["eth3"]) / IPv6(src="2001:db8:16::9", dst="2001:db8:16::1", nh=41) / bytes(IPv6(src="2001:db8:77::9", dst="2001:db8:8::9") / UDP())),
+    (
+        "eth3",
+        Ether(src=HOST_A, dst=MAC["eth3"])
+        / IP(src="172.16.0.9", dst="172.16.0.1")
+        / IP(src="10.8.0.9", dst="10.8.0.1")
+        / ICMP(),
+    ),
+    (
+        "eth3",
+        Ether(src=HOST_A, dst=MAC["eth3"])
+        / IP(src="172.16.0.9", dst="172.16.0.1", proto=41)
+        / bytes(IPv6(src="2001:db8:8::9", dst="2001:db8:77::1") / UDP()),
+    ),
+    (
+        "eth3",
+        Ether(src=HOST_A, dst=MAC["eth3"])
+        / IPv6(src="2001:db8:16::9", dst="2001:db8:16::1", nh=41)
+        / bytes(IPv6(src="2001:db8:77::9", dst="2001:db8:8::9") / UDP()),
+    ),
     ("eth3", Ether(src=HOST_A, dst=MAC["eth3"]) / IP(src="172.16.0.9", dst="10.8.0.9") / UDP()),
     ("eth3", Ether(src=HOST_A, dst=MACVLAN) / IP(src="172.17.0.9", dst="172.17.0.1") / ICMP()),
     ("eth3", Ether(src=HOST_A, dst=BROADCAST) / ARP(op=1, psrc="172.18.0.9", pdst="172.18.0.1")),
@@ -147,12 +186,21 @@ def test_the_seeds_take_all_ways():
             bench.receive(device, frame)
             bench.balanced()
     counted = bench.statistics
-    for station in ("bridged", "copied", "encapsulated", "decapsulated", "arp", "arp_sent", "forward", "bypass"):
+    for station in (
+        "bridged",
+        "copied",
+        "encapsulated",
+        "decapsulated",
+        "arp",
+        "arp_sent",
+        "forward",
+        "bypass",
+    ):
         assert getattr(counted, station), station
-    for device in bench.box.topology.devices.values():
-        if device.kind.value not in ("ethernet", "loopback"):
-            assert device.statistics.rx_packets, device
-            assert device.statistics.tx_packets or device.name in ("lan2", "tun6", "mac1"), device
+    for stacked in bench.box.topology.devices.values():
+        if stacked.kind.value not in ("ethernet", "loopback"):
+            assert stacked.statistics.rx_packets, stacked
+            assert stacked.statistics.tx_packets or stacked.name in ("lan2", "tun6", "mac1"), stacked
 
 
 def test_a_flow_between_the_bridge_and_the_session_is_offloaded():
@@ -187,12 +235,15 @@ def damaged(draw) -> tuple[str, bytes]:
 
 @st.composite
 def changes(draw) -> tuple[str, str]:
-    return draw(
+    what: tuple[str, str] = draw(
         st.tuples(
             st.sampled_from(["down", "up", "remove", "release"]),
-            st.sampled_from(["wan0.7", "ppp0", "lan1", "bond0", "eth1", "bond0.5", "br0", "br0.5", "mac0", "tun0", "eth3"]),
+            st.sampled_from(
+                ["wan0.7", "ppp0", "lan1", "bond0", "eth1", "bond0.5", "br0", "br0.5", "mac0", "tun0", "eth3"]
+            ),
         )
     )
+    return what
 
 
 def change(bench: Stacked, what: str, name: str) -> None:

@@ -67,7 +67,13 @@ class TestIpip:
         device, ether = out(bench, four(ttl=33))
         outer, inner = ether[IP], ether[IP].payload
         assert (device, ether.dst) == ("wan0", HOST_B)
-        assert (outer.src, outer.dst, outer.proto, outer.flags, outer.tos) == ("10.0.2.1", "10.0.2.9", 4, "DF", 0)
+        assert (outer.src, outer.dst, outer.proto, outer.flags, outer.tos) == (
+            "10.0.2.1",
+            "10.0.2.9",
+            4,
+            "DF",
+            0,
+        )
         # What the tunnel sends has the TTL of what it carries, behind the hop to it.
         assert (outer.ttl, inner.ttl, inner.dst) == (32, 32, IN4)
         assert statistics(bench, "tun0") == (0, 0, 1, 29)
@@ -124,7 +130,7 @@ class TestIpip:
 
     def test_from_somebody_else(self):
         bench = tunnelled(IPIP)
-        device, ether = into(bench, IP(src="10.0.2.77", dst="10.0.2.1") / four()) or (None, None)
+        device, _ = into(bench, IP(src="10.0.2.77", dst="10.0.2.1") / four()) or (None, None)
         # The neighbour is asked for first, to be told that no tunnel is there.
         assert device == "wan0"
         assert bench.drops == {Drop.TUNNEL_UNKNOWN: 1}
@@ -134,7 +140,10 @@ class TestIpip:
         _, ether = into(bench, IP(src="10.0.2.9", dst="10.0.2.1") / four())
         assert (ether[ICMP].type, ether[ICMP].code) == (3, 2)
         bench = tunnelled(SIT)
-        _, ether = into(bench, IP(src="10.0.2.9", dst="10.0.2.1", proto=4) / Raw(bytes(four()))) or (None, None)
+        _, ether = into(bench, IP(src="10.0.2.9", dst="10.0.2.1", proto=4) / Raw(bytes(four()))) or (
+            None,
+            None,
+        )
         assert ether is None
         assert bench.drops == {Drop.TUNNEL_PROTOCOL: 1}
 
@@ -200,7 +209,13 @@ class TestSit:
     def test_out(self):
         _, ether = out(tunnelled(SIT), six(hlim=33, tc=0xB9))
         outer = ether[IP]
-        assert (outer.src, outer.dst, outer.proto, outer.ttl, outer.tos) == ("10.0.2.1", "10.0.2.9", 41, 32, 1)
+        assert (outer.src, outer.dst, outer.proto, outer.ttl, outer.tos) == (
+            "10.0.2.1",
+            "10.0.2.9",
+            41,
+            32,
+            1,
+        )
         assert (outer.flags, ether[IPv6].hlim, ether[IPv6].tc) == ("DF", 32, 0xB9)
 
     def test_in(self):

@@ -62,7 +62,13 @@ def test_priority_and_drop_eligibility_do_not_matter_and_are_not_sent(bench):
 
 @pytest.mark.parametrize(
     "tags",
-    [Dot1Q(vlan=11), Dot1AD(vlan=20), Dot1Q(vlan=20), Dot1AD(vlan=10) / Dot1AD(vlan=20), Dot1Q(vlan=10) / Dot1Q(vlan=5)],
+    [
+        Dot1Q(vlan=11),
+        Dot1AD(vlan=20),
+        Dot1Q(vlan=20),
+        Dot1AD(vlan=10) / Dot1AD(vlan=20),
+        Dot1Q(vlan=10) / Dot1Q(vlan=5),
+    ],
 )
 def test_tags_of_nobody(bench, tags):
     assert answer_to(bench, tags, 0) is None
@@ -101,7 +107,11 @@ def test_arp_stays_in_its_vlan(bench):
 def test_a_router_on_a_stick(bench):
     (sent,) = bench.receive(
         "eth0",
-        Ether(src=HOST_B, dst=MAC) / Dot1Q(vlan=10) / IP(src="10.0.10.7", dst="10.0.20.9", ttl=9) / UDP() / b"x",
+        Ether(src=HOST_B, dst=MAC)
+        / Dot1Q(vlan=10)
+        / IP(src="10.0.10.7", dst="10.0.20.9", ttl=9)
+        / UDP()
+        / b"x",
     )
     assert layers([sent]) == [("eth0", ["Ether", "Dot1AD", "Dot1Q", "IP", "UDP", "Raw"])]
     assert (sent.ether[Dot1AD].vlan, sent.ether[Dot1Q].vlan, sent.ether[IP].ttl) == (10, 20, 8)
@@ -160,8 +170,12 @@ def test_statistics(bench):
 
 
 def test_the_mtu_is_that_of_the_vlan_device():
-    bench = lab(ETH0, f"{VLAN10}, mtu: 1400", 'name: eth1, mac: "02:00:00:00:02:01", addresses: [10.1.0.1/24]',
-                neighbours=[*NEIGHBOURS[:2], f'address: 10.1.0.9, dev: eth1, mac: "{HOST_B}"'])
+    bench = lab(
+        ETH0,
+        f"{VLAN10}, mtu: 1400",
+        'name: eth1, mac: "02:00:00:00:02:01", addresses: [10.1.0.1/24]',
+        neighbours=[*NEIGHBOURS[:2], f'address: 10.1.0.9, dev: eth1, mac: "{HOST_B}"'],
+    )
     packet = IP(src="10.1.0.9", dst="10.0.10.9", flags="DF") / UDP() / bytes(1373)
     (error,) = bench.receive("eth1", Ether(src=HOST_B, dst="02:00:00:00:02:01") / packet)
     assert (error.device, error.ether[ICMP].type, error.ether[ICMP].nexthopmtu) == ("eth1", 3, 1400)
