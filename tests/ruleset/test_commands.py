@@ -273,3 +273,18 @@ def test_describe(loaded: Ruleset) -> None:
     )
     assert described[2] == "pre-defined symbolic constants (in hexadecimal):"
     assert "\tuntracked                     \t0x00000040" in described
+
+
+def test_counters_and_quotas_are_reset() -> None:
+    text = (
+        "table ip t { counter a { packets 1 bytes 2; }; counter b { packets 3 bytes 4; };"
+        " quota q { over 1 mbytes used 5 bytes; }; }\n"
+    )
+    loaded = parse(text, "x.nft")
+    outcome = execute(loaded, "reset counter ip t a\nreset quotas\n", "x.nft")
+    assert "packets 1 bytes 2" in outcome.output
+    assert "packets 3" not in outcome.output
+    assert "used 5 bytes" in outcome.output
+    after = print_ruleset(outcome.ruleset)
+    assert ("packets 1" in after, "packets 3" in after, "used" in after) == (False, True, False)
+    assert "packets 1 bytes 2" in print_ruleset(loaded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from flowtable.cli.print import print_command
 from flowtable.cli.run import run
 
 
@@ -13,4 +14,5 @@ def main() -> None:
     """Netfilter's flowtable: a fast path through a router, offline and as a library."""
 
 
+main.add_command(print_command)
 main.add_command(run)

@@ -9,29 +9,39 @@ from typing import TYPE_CHECKING
 from flowtable.cli.error import InputError
 from flowtable.cli.include import Files
 from flowtable.cli.text import as_text
-from flowtable.ruleset import RulesetError, parse
+from flowtable.ruleset import Ruleset, RulesetError, execute
 from flowtable.topology.boxfile import BoxError, load
 
 if TYPE_CHECKING:
-    from flowtable.ruleset import Ruleset
+    from collections.abc import Sequence
+
     from flowtable.topology.topology import Topology
 
 STANDARD = "-"
 """The file name that stands for standard input or output."""
 
 
-def load_ruleset(path: str) -> tuple[Ruleset, list[str]]:
-    """The ruleset of a file, or of standard input, and the files that it includes.
+def load_ruleset(
+    path: str, *, folders: Sequence[str] = (), defines: Sequence[str] = ()
+) -> tuple[Ruleset, list[str]]:
+    """The ruleset of a file, text or JSON, or of standard input, and the files that it includes.
 
-    They are looked for beside it and, as nft does, in /etc.
+    They are looked for in the folders given, beside it and, as nft does, in /etc.
+
+    Args:
+        path: the file.
+        folders: where included files are looked for first.
+        defines: variables of the file, each as ``name=value``.
 
     Raises:
         InputError: it cannot be read, or is not valid.
     """
     name = "/dev/stdin" if path == STANDARD else path
-    included = Files([Path(path).parent, Path("/etc")])
+    included = Files([*map(Path, folders), Path(path).parent, Path("/etc")])
     try:
-        return parse(as_text(read(path), name), name, read_include=included), included.read
+        text = as_text(read(path), name)
+        loaded = execute(Ruleset(), text, name, read_include=included, defines=defines)
+        return loaded.ruleset, included.read
     except RulesetError as error:
         raise InputError(str(error)) from None
 

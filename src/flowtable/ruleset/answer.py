@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, TypeVar, assert_never
 from flowtable.ruleset.change import Get
 from flowtable.ruleset.command import Kind
 from flowtable.ruleset.model import Ruleset
-from flowtable.ruleset.objects import ObjectKind
+from flowtable.ruleset.objects import Body, ObjectKind
 from flowtable.ruleset.query import Describe, Listing, Scope
 from flowtable.ruleset.refused import ENOENT, refused, similar
 from flowtable.ruleset.selector import Selector
 from flowtable.ruleset.source import Diagnostic, RulesetError
+from flowtable.ruleset.statements.counter import Counter
+from flowtable.ruleset.statements.quota import Quota
 from flowtable.ruleset.types.flags import Flags
 from flowtable.ruleset.types.symbol import Symbolic
 from flowtable.ruleset.values import Interval, bounds
@@ -77,15 +79,14 @@ def _missing(name: str, span: Span, names: Iterable[str]) -> RulesetError:
 
 
 def _list(ruleset: Ruleset, query: Listing, show: Show) -> str:
-    if query.kind is Kind.TABLE and query.scope is Scope.EVERY:
-        tables = _tables(ruleset, query)
-        return "".join(f"table {table.family.value} {table.name}\n" for table in tables)
-    whole = query.kind in (None, Kind.TABLE)
+    whole = query.kind is None or (query.kind is Kind.TABLE and query.scope is Scope.ONE)
     parts = _tables(ruleset, query)
     if not whole:
         parts = [_part(table, query) for table in parts]
     text = show(Ruleset({(part.family, part.name): part for part in parts}))
-    return text if whole else text.replace("\n\n", "\n")
+    if whole:
+        return text
+    return text.replace(" {\n}\n" if query.kind is Kind.TABLE else "\n\n", "\n")
 
 
 def _tables(ruleset: Ruleset, query: Listing) -> list[Table]:
@@ -153,6 +154,17 @@ def _covers(element: Element, other: Element) -> bool:
         (low, high), (first, last) = bounds(element.key), bounds(other.key)
         return low <= first and last <= high
     return element.key == other.key
+
+
+def emptied(body: Body) -> Body:
+    """The counter or quota that counts anew."""
+    match body:
+        case Counter():
+            return Counter(body.span)
+        case Quota():
+            return Quota(body.span, body.quota, over=body.over)
+        case _:
+            return body
 
 
 def describe(subject: Selector | DataType) -> str:

@@ -9,6 +9,7 @@ from flowtable.ruleset.check import Checker
 from flowtable.ruleset.cursor import MAX_ERRORS
 from flowtable.ruleset.grammar import SELECTORS, STATEFUL
 from flowtable.ruleset.include import nothing
+from flowtable.ruleset.json.reader import is_document, read_document
 from flowtable.ruleset.model import Ruleset
 from flowtable.ruleset.parser import Parser
 from flowtable.ruleset.printer import print_ruleset
@@ -16,6 +17,8 @@ from flowtable.ruleset.source import RulesetError, Source
 from flowtable.ruleset.transaction import Transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flowtable.ruleset.answer import Show
     from flowtable.ruleset.change import Change
     from flowtable.ruleset.include import Reader
@@ -72,6 +75,7 @@ def execute(
     name: str,
     *,
     read_include: Reader = nothing,
+    defines: Sequence[str] = (),
     show: Show = print_ruleset,
 ) -> Outcome:
     """Make the changes that a file asks for, all or none, and answer what it asks.
@@ -81,12 +85,20 @@ def execute(
         text: the file.
         name: what errors call it.
         read_include: finds included files; without it there are none.
+        defines: variables of the file, each as ``name=value``.
         show: prints what is listed.
 
     Raises:
         RulesetError: everything that is wrong with the file.
     """
-    parser = Parser(Source(name, text), read_include, SELECTORS, STATEFUL)
+    if is_document(text):
+        parser = Parser(Source(name, ""), read_include, SELECTORS, STATEFUL)
+        for source in reversed(read_document(text, name)):
+            parser.insert(source)
+    else:
+        parser = Parser(Source(name, text), read_include, SELECTORS, STATEFUL)
+    for define in reversed(defines):
+        parser.insert(Source(f"--define {define}", f"define {define}\n"))
     commands = parse_file(parser)
     checker = Checker(ruleset)
     changes: list[Change] = []

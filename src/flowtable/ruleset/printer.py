@@ -16,6 +16,7 @@ from flowtable.ruleset.keywords import is_name
 from flowtable.ruleset.priority import text as priority_text
 from flowtable.ruleset.statements.last import text_at
 from flowtable.ruleset.statements.vmap import format_verdict
+from flowtable.ruleset.style import NftVersion, style
 from flowtable.ruleset.types import TIME
 
 if TYPE_CHECKING:
@@ -71,14 +72,16 @@ class _Printer:
 
     def table(self, table: Table) -> str:
         head = f"table {table.family.value} {table.name} {{{self._handle(table.handle)}\n"
-        options = "\tflags dormant\n" if table.dormant else ""
+        head += "\tflags dormant\n" if table.dormant else ""
         if table.comment is not None:
-            options += f'\tcomment "{table.comment}"\n'
-        parts = [options] if options else []
+            head += f'\tcomment "{table.comment}"\n'
+        parts: list[str] = []
         parts.extend(self._object(each) for each in table.objects.values())
         parts.extend(self._set(declared) for declared in table.sets.values())
         parts.extend(self._flowtable(flowtable) for flowtable in table.flowtables.values())
         parts.extend(self._chain(chain, table.family) for chain in table.chains.values())
+        if table.dormant and parts:
+            head += "\n"  # as nft 1.0.6, not behind a comment alone
         return head + "\n".join(parts) + "}\n"
 
     def _object(self, declared: NamedObject) -> str:
@@ -172,7 +175,8 @@ class _Printer:
 
 def _device(name: str) -> str:
     """A device in a list: quoted only where it could not be read back otherwise."""
-    return name if is_name(name) else f'"{name}"'
+    plain = is_name(name) and style().version is NftVersion.V1_0_6
+    return name if plain else f'"{name}"'
 
 
 def _set_type(declared: Set) -> str:

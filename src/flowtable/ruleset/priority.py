@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.ruleset.family import Family
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.lexer import Kind
+from flowtable.ruleset.style import style
 from flowtable.ruleset.syntax import Word
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def resolve(syntax: PrioritySyntax, family: Family, hook: Hook) -> int | None:
 
 def text(value: int, family: Family, hook: Hook) -> str:
     """The priority as nft prints it: by the nearest name, if one is near."""
+    if style().priorities:
+        return str(value)
     for name, base in _NAMES.items():
         if abs(value - base) <= _REACH and known(name, family, hook):
             if value == base:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from flowtable.ruleset.answer import answer, find_set
+from flowtable.ruleset.answer import answer, emptied, find_set
 from flowtable.ruleset.change import (
     AddChain,
     AddFlowtable,
@@ -31,6 +31,7 @@ from flowtable.ruleset.command import (
     FlushSet,
     Kind,
     Rename,
+    TableName,
 )
 from flowtable.ruleset.elements import put_elements, same_kind, take_elements, unsupported
 from flowtable.ruleset.family import Family
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flowtable.ruleset.answer import Show
-    from flowtable.ruleset.command import TableName
     from flowtable.ruleset.model import Attachment, Rule
     from flowtable.ruleset.place import Place
     from flowtable.ruleset.sets import Set
@@ -145,6 +145,8 @@ class Transaction:
                 rename_chain(self._table(change.table), change)
             case Listing() | Get() | Describe():
                 self.output.append(answer(self.ruleset, change, self._show))
+                if isinstance(change, Listing) and change.reset:
+                    self._reset(change)
 
     def _table(self, name: TableName) -> Table:
         """The table, as a copy that can be changed."""
@@ -369,6 +371,20 @@ class Transaction:
             return None
         names = [name for family, name in self.ruleset.tables if family is change.table.family]
         raise refused(ENOENT, change.span, similar(change.name, names))
+
+    def _reset(self, change: Listing) -> None:
+        """Let what was listed count anew; what is loaded until now keeps its counts."""
+        for family, name in list(self.ruleset.tables):
+            if change.family not in (None, family) or (change.table and change.table.name != name):
+                continue
+            table = self._table(TableName(family, name, change.span))
+            for key, declared in table.objects.items():
+                if (
+                    change.kind is not None
+                    and key[0].value == change.kind.value
+                    and change.name in ("", key[1])
+                ):
+                    table.objects[key] = replace(declared, body=emptied(declared.body))
 
     def _flush(self, table: Table, chain: str | None, span: Span) -> None:
         if chain is None:

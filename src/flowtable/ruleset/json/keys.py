@@ -31,6 +31,8 @@ def key_json(covered: Key | None, datatype: DataType) -> Json:
             return _concatenation(parts, datatype, key_json)
         case _ if isinstance(datatype, InterfaceName):
             return format_key(covered, datatype).strip('"')
+        case Interval(low, high) if low == high:
+            return datatype.json(low)
         case _:
             host = covered.low ^ covered.high
             if datatype.prefixes and host & host + 1 == 0 and covered.low & host == 0:

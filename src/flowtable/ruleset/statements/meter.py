@@ -67,6 +67,11 @@ class Meter(Statement):
         """What is read for the key."""
         return (self.selector,)
 
+    @property
+    def anonymous_sets(self) -> int:
+        """Its set."""
+        return 1
+
     def text(self, *, stateless: bool = False) -> str:
         """As nft prints it."""
         del stateless

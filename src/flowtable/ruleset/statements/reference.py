@@ -83,6 +83,11 @@ class ObjectReference(Statement):
             return [(self.name, self.name_span)]
         return [(object_name(element), element.span) for element in self.elements]
 
+    @property
+    def anonymous_sets(self) -> int:
+        """The map, where it is written in place."""
+        return int(self.selector is not None and not self.map_name)
+
     def lookups(self) -> tuple[str, ...]:
         """The declared map."""
         return (self.map_name,) if self.map_name else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flowtable.ruleset.style import style
 from flowtable.ruleset.types.base import DataType, Value, as_number
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Flags(DataType):
         parts = []
         for name, bit in self.names.items():
             if value & bit:
-                parts.append(name)
+                parts.append(f"0x{bit:x}" if style().symbols else name)
                 value &= ~bit
         if value or not parts:
             parts.append(f"0x{value:x}")

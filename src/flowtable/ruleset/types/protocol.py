@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flowtable.ruleset.style import style
 from flowtable.ruleset.types.base import DataType, Value, as_number
 from flowtable.ruleset.types.symbol import Symbolic
 
@@ -52,7 +53,7 @@ class InternetProtocol(DataType):
     def format(self, value: Value) -> str:
         """The name, or the number where there is none."""
         assert isinstance(value, int)
-        return self._printed.get(value, str(value))
+        return str(value) if style().protocols else self._printed.get(value, str(value))
 
     def bound(self, value: int) -> str:
         """The number."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flowtable.ruleset.style import style
 from flowtable.ruleset.types.base import DataType, Value, as_number
 
 if TYPE_CHECKING:
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.syntax import Word
 
 _ASSIGNED: Final = """
@@ -68,6 +70,9 @@ class Service(DataType):
         super().__init__(name, description, bits)
         pairs = (pair.split("=") for pair in _ASSIGNED.split())
         self._names = {symbol: int(number) for symbol, number in pairs}
+        self._printed: dict[int, str] = {}
+        for symbol, port in self._names.items():
+            self._printed.setdefault(port, symbol)
 
     def parse(self, word: Word) -> Value:
         """A name or a number."""
@@ -79,6 +84,20 @@ class Service(DataType):
         value = self._names.get(word.text)
         if value is None:
             raise ValueError("Could not resolve service: Servname not supported for ai_socktype")
+        return value
+
+    def format(self, value: Value) -> str:
+        """The number, or the quoted name of the service where the style wants it."""
+        assert isinstance(value, int)
+        name = self._printed.get(value) if style().services else None
+        return str(value) if name is None else f'"{name}"'
+
+    def bound(self, value: int) -> str:
+        """The number."""
+        return str(value)
+
+    def json(self, value: Value) -> Json:
+        """The number."""
         return value
 
 

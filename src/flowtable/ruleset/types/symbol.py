@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flowtable.ruleset.style import style
 from flowtable.ruleset.types.base import DataType, Value, as_number
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Symbolic(DataType):
     def format(self, value: Value) -> str:
         """The name, or the number where there is none."""
         assert isinstance(value, int)
-        return self._printed.get(value) or self.bound(value)
+        return self.bound(value) if style().symbols else self._printed.get(value) or self.bound(value)
 
     def bound(self, value: int) -> str:
         """The number."""

@@ -1,0 +1,58 @@
+"""How listings write what can be written in several ways: the flags of ``nft list``."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class NftVersion(Enum):
+    """Whose listings are meant, where versions of nft differ."""
+
+    V1_0_6 = "1.0.6"
+    V1_1 = "1.1"
+    """1.1.4 and newer: names of devices are quoted."""
+
+
+@dataclass(slots=True, frozen=True)
+class Style:
+    """The style of a listing.
+
+    Attributes:
+        priorities: priorities as numbers (``nft -y``).
+        protocols: Internet protocols as numbers (``nft -p``).
+        symbols: values that have names in the language as numbers (part of ``nft -n``).
+        services: ports by the names of their services (``nft -S``).
+        version: whose listings.
+    """
+
+    priorities: bool = False
+    protocols: bool = False
+    symbols: bool = False
+    services: bool = False
+    version: NftVersion = NftVersion.V1_0_6
+
+
+_PLAIN: Final = Style()
+_STYLE: Final[ContextVar[Style]] = ContextVar("style", default=_PLAIN)
+
+
+def style() -> Style:
+    """The style of the listing that is being written."""
+    return _STYLE.get()
+
+
+@contextmanager
+def styled(wanted: Style) -> Iterator[None]:
+    """Write listings in a style."""
+    token = _STYLE.set(wanted)
+    try:
+        yield
+    finally:
+        _STYLE.reset(token)
