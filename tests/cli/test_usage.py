@@ -86,7 +86,9 @@ def test_the_box_is_needed(talked):
 def test_version_and_help(desk):
     version = desk.command("--version")
     assert (version.exit_code, version.stdout) == (0, "flowtable 0.1.0\n")
-    assert "run  Send captured packets through a box" in desk.command("--help").stdout
+    listed = desk.command("--help").stdout
+    assert "  print  Print RULESET as nft would list it" in listed
+    assert "  run    Send captured packets through a box" in listed
     shown = desk.command("run", "--help").stdout
     assert "Usage: flowtable run [OPTIONS] RULESET INPUT..." in shown
     assert max(map(len, shown.splitlines())) <= 100

@@ -19,7 +19,7 @@ ROWS = [
     row
     for name in ("rules.txt", "sets.txt")
     for row in read_rows((Path(__file__).parent / name).read_text())
-    if row.verdict == "ok"
+    if row.verdict == "ok" and not row.rule.startswith("meter ")
 ]
 DEVICES = ("eth0=eth1", "wan0=lan0", "t-1.x=br-lan")
 

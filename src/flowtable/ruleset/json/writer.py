@@ -13,6 +13,7 @@ from flowtable.ruleset.element import ascending
 from flowtable.ruleset.implied import visible
 from flowtable.ruleset.json.keys import data_json, element_json
 from flowtable.ruleset.json.object_writer import body_json
+from flowtable.ruleset.json.value import without_counts
 from flowtable.ruleset.statements.vmap import verdict_json
 
 if TYPE_CHECKING:
@@ -128,19 +129,8 @@ def _rule(table: Table, chain: Chain, rule: Rule, *, stateless: bool) -> Members
     if rule.comment is not None:
         members["comment"] = rule.comment
     statements = [statement.json() for statement in visible(rule.statements, table.family)]
-    members["expr"] = [_stateless(each) for each in statements] if stateless else statements
+    members["expr"] = [without_counts(each) for each in statements] if stateless else statements
     return members
-
-
-def _stateless(statement: Json) -> Json:
-    """Without the counts."""
-    if (
-        isinstance(statement, dict)
-        and isinstance(counter := statement.get("counter"), dict)
-        and "packets" in counter
-    ):
-        return {"counter": None}
-    return statement
 
 
 def _object(table: Table, declared: NamedObject, *, stateless: bool) -> Members:
@@ -188,7 +178,7 @@ def _set(table: Table, declared: Set, *, terse: bool, now: int | None) -> Member
             _element(element, declared, now) for element in ascending(found, declared.datatype)
         ]
     if declared.statements:
-        members["stmt"] = [_stateless(statement.json()) for statement in declared.statements]
+        members["stmt"] = [without_counts(statement.json()) for statement in declared.statements]
     return members
 
 

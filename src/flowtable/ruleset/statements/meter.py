@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flowtable.ruleset.code import BREAK, Do
 from flowtable.ruleset.expressions.bitwise import check_expression
+from flowtable.ruleset.json.value import without_counts
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.sets import Set
 from flowtable.ruleset.statement import Statement
@@ -80,7 +81,7 @@ class Meter(Statement):
 
     def json(self) -> Json:
         """Key, statement, size and name."""
-        written = [statement.json() for statement in self.statements]
+        written = [without_counts(statement.json()) for statement in self.statements]
         key = elem_json(self.selector, self.timeout)
         return {"meter": {"key": key, "stmt": written[0], "size": self.size, "name": self.name}}
 

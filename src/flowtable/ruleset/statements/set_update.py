@@ -17,6 +17,7 @@ from flowtable.ruleset.expressions.assigned import (
     compile_assigned,
 )
 from flowtable.ruleset.expressions.bitwise import check_expression
+from flowtable.ruleset.json.value import without_counts
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.selector import Selector
 from flowtable.ruleset.statement import Statement
@@ -120,7 +121,7 @@ class SetUpdate(Statement):
         word = "set" if self.data is None else "map"
         written[word] = f"@{self.declared.name}"
         if self.statements:
-            written["stmt"] = [statement.json() for statement in self.statements]
+            written["stmt"] = [without_counts(statement.json()) for statement in self.statements]
         return {word: written}
 
     def compile(self, compiler: Compiler) -> Step:
