@@ -47,17 +47,23 @@ def statements(document: str) -> dict[str, Any]:
 def test_rules_are_those_of_the_real_nft() -> None:
     """The listing of the kernel as JSON, rule by rule, for every kind of rule."""
     groups = list(rulesets())
+    different = []
     for (rows, text), (output, error) in zip(
         groups, listings([text for _, text in groups], "-j list ruleset", DEVICES), strict=True
     ):
         assert not error
         real, ours = statements(output), statements(print_json(parse(text, "x.nft")))
         for number, row in enumerate(rows):
-            if "ct original" not in row.rule:  # nft forgets the family of its addresses in ip tables
-                assert ours[f"c{number}"] == real[f"c{number}"], row.rule
+            pair = ours[f"c{number}"], real[f"c{number}"]
+            lost = any(isinstance(statement, str) for statement in pair[1])
+            if "ct original" in row.rule:  # nft forgets the family of its addresses
+                lost = True
+            if not lost and pair[0] != pair[1]:
+                different.append((row.rule, *pair))
         listing = print_ruleset(parse(text, "x.nft"))
         if "ingress" not in text and "dynamic" not in listing:  # nft forgets devices of chains, and that flag
             assert print_ruleset(parse(output, "x.json")) == listing
+    assert not different
 
 
 @pytest.mark.parametrize("text", [text for _, text in rulesets()])

@@ -10,6 +10,11 @@ Json: TypeAlias = "bool | int | str | Sequence[Json] | Mapping[str, Json] | None
 
 def without_counts(statement: Json) -> Json:
     """A statement without what it has counted."""
-    if isinstance(statement, dict) and isinstance(counter := statement.get("counter"), dict):
-        return {"counter": None} if "packets" in counter else statement
+    if not isinstance(statement, Mapping):
+        return statement
+    counter, quota = statement.get("counter"), statement.get("quota")
+    if isinstance(counter, Mapping) and "packets" in counter:
+        return {"counter": None}
+    if isinstance(quota, Mapping) and "used" in quota:
+        return {"quota": {name: quota[name] for name in quota if name not in ("used", "used_unit")}}
     return statement

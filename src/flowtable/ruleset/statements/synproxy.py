@@ -114,8 +114,10 @@ class SynproxyStatement(Statement):
         proxy = self.proxy
         flags = [name for name, on in (("timestamp", proxy.timestamp), ("sack-perm", proxy.sack_perm)) if on]
         written: dict[str, Json] = {}
-        if proxy.mss is not None or proxy.wscale is not None:
-            written.update(mss=proxy.mss or 0, wscale=proxy.wscale or 0)
+        if proxy.mss is not None:
+            written["mss"] = proxy.mss
+        if proxy.wscale is not None:
+            written["wscale"] = proxy.wscale
         if flags:
             written["flags"] = flags
         return {"synproxy": written or None}
