@@ -223,12 +223,14 @@ def bridge(b: Builder) -> Stack:
 
 def bridge_pvid_untagged(b: Builder) -> Stack:
     routed, port = b.bridge(filtering=True), b.port("-0")
+    b.enslave(b.port("-1"), routed)
     b.learn(b.enslave(port, routed, VlanTable({1: True, 20: False}, 1)), 1)
     return b.stack(routed, port, direct=True)
 
 
 def bridge_pvid_tagged(b: Builder) -> Stack:
     routed, port = b.bridge(filtering=True, pvid=10), b.port("-0")
+    b.enslave(b.port("-1"), routed, VlanTable({10: False}))
     b.learn(b.enslave(port, routed, VlanTable({10: False})), 10)
     return b.stack(routed, port, tag(10), direct=True)
 
@@ -236,6 +238,7 @@ def bridge_pvid_tagged(b: Builder) -> Stack:
 def _vlan_on_bridge(b: Builder, vlans: VlanTable, *layers: Callable[[], Scapy]) -> Stack:
     below, port = b.bridge("-br", filtering=True), b.port("-0")
     b.topology.add_vlan(below, 20)
+    b.enslave(b.port("-1"), below, VlanTable(dict(vlans.members), vlans.pvid))
     b.learn(b.enslave(port, below, vlans), 20)
     routed = b.vlan(below, 20)
     return b.stack(routed, port, *layers, topmost=routed, direct=True)
