@@ -177,7 +177,7 @@ class Connection:
         zone: conntrack zone, 0 by default.
         zone_directions: bit 0: the zone holds for the original tuple, bit 1: for the reply.
         helper: name of the helper a rule assigned, None without.
-        timeouts: seconds by state that a rule assigned, instead of those of the sysctls; None without.
+        timeouts: seconds of each state that a rule assigned, instead of the sysctls'; None without.
         expires: when it times out, nanoseconds; a duration until it is confirmed.
         due: when the table looks next whether it timed out.
         start: when its first packet was received, nanoseconds.
@@ -225,7 +225,7 @@ class Connection:
         self.zone = 0
         self.zone_directions = 3
         self.helper: str | None = None
-        self.timeouts: dict[str, int] | None = None
+        self.timeouts: tuple[int, ...] | None = None
         self.expires = 0
         self.due = 0
         self.start = start

@@ -73,10 +73,21 @@ class Conntrack(Table):
         self.settings = Settings.of(sysctls)
         self.random = Generator(seed)
         self.on_offloaded: Callable[[Connection], None] | None = None
+        self._policies: dict[tuple[int, ...], Settings] = {}
 
     def configure(self, sysctls: Sysctls) -> None:
         """Go by what the sysctls say now; timeouts that run already stay."""
         self.settings = Settings.of(sysctls)
+
+    def settings_of(self, connection: Connection) -> Settings:
+        """The settings with the timeouts that a rule gave a connection."""
+        timeouts = connection.timeouts
+        if timeouts is None:
+            return self.settings
+        settings = self._policies.get(timeouts)
+        if settings is None:
+            settings = self._policies[timeouts] = self.settings.with_timeouts(timeouts)
+        return settings
 
     def incoming(self, packet: Packet) -> int:
         """Find the connection of a packet at prerouting or output, or begin one.

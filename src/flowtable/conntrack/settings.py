@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flowtable.clock import SECOND
@@ -54,6 +54,25 @@ class Settings:
     checksum: bool
     accounting: bool
     limit: int
+
+    def with_timeouts(self, seconds: tuple[int, ...]) -> Settings:
+        """The same with the timeouts of a ``ct timeout`` object.
+
+        Args:
+            seconds: of each state in the kernel's order: two for UDP, eleven for TCP.
+
+        Ref: include/uapi/linux/netfilter/nfnetlink_cttimeout.h.
+        """
+        limits = tuple(second * SECOND for second in seconds)
+        if len(limits) == 2:
+            return replace(self, udp=limits[0], udp_stream=limits[1])
+        *states, retransmitted, unacknowledged = limits
+        return replace(
+            self,
+            tcp=(states[0], *states),
+            tcp_max_retrans=retransmitted,
+            tcp_unacknowledged=unacknowledged,
+        )
 
     @classmethod
     def of(cls, sysctls: Sysctls) -> Settings:

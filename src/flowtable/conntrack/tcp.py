@@ -66,7 +66,7 @@ def track(conntrack: Conntrack, connection: Connection, packet: Packet, directio
     segment = SEGMENTS[offset_flags & 0xFF]
     if header < 20 or size < header or segment < 0:
         return INVALID
-    settings = conntrack.settings
+    settings = conntrack.settings if connection.timeouts is None else conntrack.settings_of(connection)
     if hook == _PREROUTING and settings.checksum and not segment_valid(packet, TCP):
         return INVALID
     # SYN and FIN take a sequence number each.

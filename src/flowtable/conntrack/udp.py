@@ -38,7 +38,7 @@ def track(conntrack: Conntrack, connection: Connection, packet: Packet, directio
     length, check = _header(data, thoff)
     if not 8 <= length <= size:
         return INVALID
-    settings = conntrack.settings
+    settings = conntrack.settings if connection.timeouts is None else conntrack.settings_of(connection)
     # A checksum of 0 says that there is none.
     if check and hook == _PREROUTING and settings.checksum and not segment_valid(packet, UDP):
         return INVALID

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from flowtable.clock import SECOND
 from flowtable.ruleset.code import GO_ON, Do
 from flowtable.ruleset.types import TIME
 
@@ -68,7 +69,7 @@ class CtHelper:
     def compile(self, compiler: Compiler) -> Step:
         """Give the helper to a connection that is not confirmed yet and has none."""
         compiler.track()
-        number, name = _NUMBERS.get(self.protocol, 0), self.type
+        number, name = _NUMBERS[self.protocol], self.type
 
         def run(packet: Packet) -> int:
             connection = packet.ct
@@ -111,13 +112,17 @@ class CtTimeout:
     def compile(self, compiler: Compiler) -> Step:
         """Give the timeouts to a connection that is not confirmed yet."""
         compiler.track()
-        number = _NUMBERS.get(self.protocol, 0)
-        seconds = {state: limit for state, (limit, _) in self.policy.items()}
+        number = _NUMBERS[self.protocol]
+        seconds = tuple(
+            self.policy[state][0] if state in self.policy else default
+            for state, default in STATES[self.protocol].items()
+        )
 
         def run(packet: Packet) -> int:
             connection = packet.ct
             if connection is not None and not connection.confirmed and packet.l4proto == number:
                 connection.timeouts = seconds
+                connection.expires = seconds[0] * SECOND
             return GO_ON
 
         return Do(run)

@@ -106,6 +106,10 @@ class Time(DataType):
                 parts.append(f"{count}{unit}")
         return "".join(parts) or "0s"
 
+    def bound(self, value: int) -> str:
+        """Seconds."""
+        return f"{value // 1000}s"
+
     def json(self, value: Value) -> Json:
         """Whole seconds."""
         assert isinstance(value, int)
