@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from flowtable.packet.packet import IPV4, Packet
 from flowtable.ruleset import parse
 from flowtable.ruleset.evaluate import compile_ruleset
-from flowtable.ruleset.field_tree import FieldTree
+from flowtable.ruleset.field_tree import FieldTree, GrowingTree
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.lookup import Lookup
 from flowtable.ruleset.types.base import Value
@@ -40,6 +40,16 @@ def test_the_first_box_around_a_point(drawn) -> None:
     for point in points:
         expected = next((number for number, box in enumerate(boxes) if covers(box, point)), None)
         assert tree.first(point) == expected
+
+
+@given(boxes_and_points())
+def test_boxes_added_one_by_one(drawn) -> None:
+    boxes, points = drawn
+    tree = GrowingTree(boxes[:3])
+    for box in boxes[3:]:
+        tree.add(box)
+    for point in points:
+        assert tree.around(point) is any(covers(box, point) for box in boxes)
 
 
 @given(st.lists(SMALL, unique=True, max_size=21), st.lists(SMALL, unique=True))

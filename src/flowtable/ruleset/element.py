@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from flowtable.ruleset.code import Op
+    from flowtable.ruleset.field_tree import Box
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.statement import Statement
     from flowtable.ruleset.syntax import ElementTerm, Term, VerdictTerm
@@ -156,13 +157,18 @@ def check_fields(found: Iterable[Element]) -> None:
     placed = [(element, field_bounds(element.key)) for element in keyed if element.key is not None]
     tree = FieldTree([(pairs, index) for index, (_, pairs) in enumerate(placed)])
     for index, (element, pairs) in enumerate(placed):
-        for corner in (tuple(low for low, _ in pairs), tuple(high for _, high in pairs)):
+        for corner in corners(pairs):
             first = tree.first(corner)
             if first is not None and first < index:
                 raise fail("Could not process rule: File exists", element.span)
 
 
-def field_bounds(covered: Key) -> tuple[tuple[int, int], ...]:
+def corners(box: Box) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Where a box begins and ends."""
+    return tuple(low for low, _ in box), tuple(high for _, high in box)
+
+
+def field_bounds(covered: Key) -> Box:
     """First and last value of each part of a concatenation; a device by name has none: 0."""
     parts: Iterable[object]
     if isinstance(covered, Fields):

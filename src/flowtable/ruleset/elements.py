@@ -5,10 +5,11 @@ Ref: net/netfilter/nf_tables_api.c:nft_add_set_elem, nft_del_setelem.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from flowtable.ruleset.element import Element, check_fields, merge
+from flowtable.ruleset.element import corners, extent, field_bounds, merge
+from flowtable.ruleset.field_tree import GrowingTree
+from flowtable.ruleset.intervals import Intervals
 from flowtable.ruleset.references import check_object, check_target
 from flowtable.ruleset.refused import EEXIST, ENFILE, ENOENT, refused
 from flowtable.ruleset.set_check import merges
@@ -17,8 +18,7 @@ from flowtable.ruleset.types.concatenation import Concatenation
 from flowtable.ruleset.values import bounds, fail, identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from flowtable.ruleset.element import Element
     from flowtable.ruleset.model import Table
     from flowtable.ruleset.sets import Set
 
@@ -59,52 +59,89 @@ def put_elements(table: Table, declared: Set, added: list[Element], *, create: b
             check_target(table, element.data, element.span)
         elif declared.objects is not None and isinstance(element.data, str):
             check_object(table, declared.objects, element.data, element.span)
-    known = declared.elements
     if merges(declared):
-        combined = merge([*known.values(), *added], declared.datatype)
-        declared.elements = {identity(element.key): element for element in combined}
+        _merge(declared, added)
     else:
-        fresh = []
-        for element in added:
-            key = identity(element.key)
-            other = known.get(key)
-            if other is None:
-                fresh.append(element)
-            elif create or other.data != element.data:
-                raise refused(EEXIST, element.span, "this key is there already")
-        if declared.interval:
-            _check_overlaps(declared, fresh)
-        known.update((identity(element.key), element) for element in fresh)
+        _add(declared, added, create=create)
     if declared.size is not None and len(declared.elements) > declared.size:
         over = len(declared.elements) - declared.size
         span = added[max(len(added) - over, 0)].span
         raise refused(ENFILE, span, f"the set takes at most {declared.size} elements")
 
 
-def _check_overlaps(declared: Set, fresh: list[Element]) -> None:
+def _add(declared: Set, added: list[Element], *, create: bool) -> None:
     known = declared.elements
-    if isinstance(declared.datatype, Concatenation):
-        if known:
-            check_fields([*known.values(), *fresh])
-    elif known and fresh:
-        _check_disjoint(known.values(), fresh)
+    fresh = []
+    for element in added:
+        other = known.get(identity(element.key))
+        if other is None:
+            fresh.append(element)
+        elif create or other.data != element.data:
+            raise refused(EEXIST, element.span, "this key is there already")
+    if declared.interval and known:
+        if isinstance(declared.datatype, Concatenation):
+            _check_boxes(declared, fresh)
+        else:
+            _check_overlaps(declared, fresh)
+    known.update((identity(element.key), element) for element in fresh)
 
 
-def _check_disjoint(known: Iterable[Element], fresh: Iterable[Element]) -> None:
+def _check_overlaps(declared: Set, fresh: list[Element]) -> None:
     """Raise nft's error if a new interval overlaps one that is there."""
-    ordered = sorted((*bounds(element.key), element.span) for element in known if element.key is not None)
-    lows = [low for low, _, _ in ordered]
+    intervals = _intervals(declared)
     for element in fresh:
         if element.key is None:
             continue
+        others = intervals.within(*bounds(element.key))
+        if others:
+            raise fail("conflicting intervals specified", element.span, others[0].span)
+        intervals.add(element)
+
+
+def _check_boxes(declared: Set, fresh: list[Element]) -> None:
+    """Raise the kernel's error if a new concatenation begins or ends within one that is there."""
+    if not isinstance(declared.intervals, GrowingTree):
+        keys = (element.key for element in declared.elements.values())
+        declared.intervals = GrowingTree([field_bounds(key) for key in keys if key is not None])
+    for element in fresh:
+        if element.key is not None:
+            box = field_bounds(element.key)
+            if any(map(declared.intervals.around, corners(box))):
+                raise refused(EEXIST, element.span, "it overlaps an element that is there")
+            declared.intervals.add(box)
+
+
+def _intervals(declared: Set) -> Intervals:
+    if not isinstance(declared.intervals, Intervals):
+        declared.intervals = Intervals(declared.elements.values())
+    return declared.intervals
+
+
+def _merge(declared: Set, added: list[Element]) -> None:
+    """Add intervals and make one of those that touch."""
+    if not declared.elements:
+        declared.elements.update((identity(element.key), element) for element in added)
+        return
+    intervals = _intervals(declared)
+    for element in added:
+        if element.key is None:
+            declared.elements.setdefault(None, element)
+            continue
         low, high = bounds(element.key)
-        place = bisect_right(lows, high) - 1
-        if place >= 0 and ordered[place][1] >= low:
-            raise fail("conflicting intervals specified", element.span, ordered[place][2])
+        touched = intervals.within(low - 1, high + 1)
+        if len(touched) == 1 and extent(touched[0])[0] <= low and high <= extent(touched[0])[1]:
+            continue
+        for other in touched:
+            intervals.remove(other)
+            del declared.elements[identity(other.key)]
+        (whole,) = merge([*touched, element], declared.datatype)
+        intervals.add(whole)
+        declared.elements[identity(whole.key)] = whole
 
 
 def take_elements(declared: Set, taken: list[Element], *, destroy: bool) -> None:
     """Delete elements, an interval only as a whole; with ``destroy`` they need not be there."""
+    declared.intervals = None
     for element in taken:
         if declared.elements.pop(identity(element.key), None) is None and not destroy:
             if merges(declared):

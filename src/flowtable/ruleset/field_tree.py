@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    Box = tuple[tuple[int, int], ...]
-    Entry = tuple[Box, int]
+Box = tuple[tuple[int, int], ...]
+"""First and last value of each field."""
+Entry = tuple[Box, int]
+"""A box and its number."""
 
 
 class FieldTree:
@@ -91,3 +93,30 @@ class FieldTree:
                         best = found
                 node >>= 1
         return best
+
+
+class GrowingTree:
+    """Boxes to which others are added one by one.
+
+    Trees of ever smaller sizes: those at the end are built again with each box that is added, the
+    large ones hardly ever.
+    """
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, boxes: Sequence[Box]) -> None:
+        self._parts: list[tuple[list[Entry], FieldTree]] = []
+        if boxes:
+            entries = [(box, 0) for box in boxes]
+            self._parts.append((entries, FieldTree(entries)))
+
+    def around(self, point: Sequence[int]) -> bool:
+        """Whether there is a box around a point."""
+        return any(tree.first(point) is not None for _, tree in self._parts)
+
+    def add(self, box: Box) -> None:
+        """Add a box."""
+        entries: list[Entry] = [(box, 0)]
+        while self._parts and len(self._parts[-1][0]) <= len(entries):
+            entries += self._parts.pop()[0]
+        self._parts.append((entries, FieldTree(entries)))

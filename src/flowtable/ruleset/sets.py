@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flowtable.ruleset.element import Element
+    from flowtable.ruleset.field_tree import GrowingTree
+    from flowtable.ruleset.intervals import Intervals
     from flowtable.ruleset.objects import ObjectKind
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.statement import Statement
@@ -40,6 +42,7 @@ class Set:
         policy: ``memory`` or ``performance`` where it is given.
         comment: its ``comment``, None without.
         handle: number unique in its table.
+        intervals: the elements in order while a transaction needs them so, None otherwise.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Set:
     policy: str = ""
     comment: str | None = None
     handle: int = 0
+    intervals: Intervals | GrowingTree | None = None
 
     @property
     def lives(self) -> bool:

@@ -140,7 +140,8 @@ class Transaction:
             case DeleteDevices():
                 self._delete_devices(change)
             case FlushSet(name, declared, span, word):
-                find_set(self._table(name), declared, span, word).elements = {}
+                flushed = find_set(self._table(name), declared, span, word)
+                flushed.elements, flushed.intervals = {}, None
             case Rename():
                 rename_chain(self._table(change.table), change)
             case Listing() | Get() | Describe():
@@ -162,7 +163,7 @@ class Transaction:
                 },
                 flowtables={name: replace(flowtable) for name, flowtable in table.flowtables.items()},
                 sets={
-                    name: replace(declared, elements=dict(declared.elements))
+                    name: replace(declared, elements=dict(declared.elements), intervals=None)
                     for name, declared in table.sets.items()
                 },
                 objects=dict(table.objects),
