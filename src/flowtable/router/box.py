@@ -177,8 +177,8 @@ class Box:
         self.local = Local(topology, self.icmp, self.icmpv6, self.nd, self._output, self.tunnels)
         self.reject = Reject(topology, self.conntrack, self.icmp, self.icmpv6, self._output)
 
-        self.decisions4 = Decisions()
-        self.decisions6 = Decisions()
+        self.decisions4 = Decisions(topology.fib4)
+        self.decisions6 = Decisions(topology.fib6)
         self.ageing = Ageing(topology, self._alarm)
         self._register()
         topology.subscribe(self._changed)

@@ -119,6 +119,7 @@ class Resolver:
         "_resolutions",
         "_solicit",
         "_sysctls",
+        "_table",
         "_timers",
     )
 
@@ -143,6 +144,7 @@ class Resolver:
         """
         self._sysctls = topology.sysctls
         self._neighbours = topology.neighbours
+        self._table = topology.neighbours.table
         self._alarm = Alarm() if alarm is None else alarm
         self._deliver = deliver
         self._fail = fail
@@ -211,7 +213,7 @@ class Resolver:
 
         Ref: net/core/neighbour.c:neigh_resolve_output.
         """
-        neighbour = self._neighbours.get(device, next_hop)
+        neighbour = self._table.get((device.index, next_hop))
         if neighbour is not None and neighbour.valid and neighbour.mac is not None:
             if self._ageing:
                 self._use(neighbour, now)

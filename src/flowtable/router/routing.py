@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
     from flowtable.router.box import Box
     from flowtable.topology.device import Device
-    from flowtable.topology.route import Route
+    from flowtable.topology.route import Fib, Route
 
 
 class Way(Enum):
@@ -54,30 +54,28 @@ class Decision:
     error: tuple[int, int] | None = None
 
 
-class Decisions:
-    """Decisions already taken, by addresses and device."""
+class Decisions(dict[tuple[bytes, int], Decision]):
+    """Decisions already taken, by source and destination address and device index."""
 
-    __slots__ = ("_by_addresses", "_generation")
+    __slots__ = ()
 
     LIMIT: Final = 65536
     """More are forgotten all at once, so that a scan cannot fill the memory."""
 
-    def __init__(self) -> None:
-        self._by_addresses: dict[tuple[bytes, int], Decision] = {}
-        self._generation = -1
+    def __init__(self, fib: Fib) -> None:
+        """Start without any; they are forgotten when routes or addresses change.
 
-    def get(self, addresses: bytes, device: int, generation: int) -> Decision | None:
-        """The decision for source and destination ``addresses``, None if it must be taken."""
-        if generation != self._generation:
-            self._by_addresses.clear()
-            self._generation = generation
-        return self._by_addresses.get((addresses, device))
+        Args:
+            fib: the routes that they depend on.
+        """
+        super().__init__()
+        fib.keep_current(self)
 
-    def put(self, addresses: bytes, device: int, decision: Decision) -> None:
-        """Keep a decision."""
-        if len(self._by_addresses) >= self.LIMIT:
-            self._by_addresses.clear()
-        self._by_addresses[addresses, device] = decision
+    def remember(self, addresses: bytes, device: int, decision: Decision) -> None:
+        """Keep a decision for the packets that follow."""
+        if len(self) >= self.LIMIT:
+            self.clear()
+        self[addresses, device] = decision
 
 
 _addresses4 = Struct("12x8s").unpack_from
@@ -127,10 +125,10 @@ def ipv4(box: Box, packet: Packet) -> None:
     assert device is not None
     data = packet.data
     (addresses,) = _addresses4(data)
-    decision = box.decisions4.get(addresses, device.index, box.topology.fib4.generation)
+    decision = box.decisions4.get((addresses, device.index))
     if decision is None:
         decision = _decide_ipv4(box, device, addresses[:4], addresses[4:])
-        box.decisions4.put(addresses, device.index, decision)
+        box.decisions4.remember(addresses, device.index, decision)
     way = decision.way
     route = packet.dst = decision.route
     if data[0] != _NO_OPTIONS and decision.drop not in _SILENT and not options.read_ipv4(box, packet):
@@ -155,10 +153,10 @@ def ipv6(box: Box, packet: Packet) -> None:
     device = packet.iif
     assert device is not None
     (addresses,) = _addresses6(packet.data)
-    decision = box.decisions6.get(addresses, device.index, box.topology.fib6.generation)
+    decision = box.decisions6.get((addresses, device.index))
     if decision is None:
         decision = _decide_ipv6(box, device, addresses[16:])
-        box.decisions6.put(addresses, device.index, decision)
+        box.decisions6.remember(addresses, device.index, decision)
     way = decision.way
     if way is _FORWARD:
         route = decision.route

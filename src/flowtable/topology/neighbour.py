@@ -82,21 +82,25 @@ class Neighbour:
 
 
 class Neighbours:
-    """The neighbour tables of a box, both families."""
+    """The neighbour tables of a box, both families.
+
+    Attributes:
+        table: the neighbours by device index and address; to be read, for what asks at every packet.
+    """
 
     def __init__(self, notify: Listener) -> None:
         self._notify = notify
-        self._table: dict[tuple[int, bytes], Neighbour] = {}
+        self.table: dict[tuple[int, bytes], Neighbour] = {}
 
     def __iter__(self) -> Iterator[Neighbour]:
-        return iter(list(self._table.values()))
+        return iter(list(self.table.values()))
 
     def __len__(self) -> int:
-        return len(self._table)
+        return len(self.table)
 
     def get(self, device: Device, address: bytes) -> Neighbour | None:
         """The neighbour with that address on the device."""
-        return self._table.get((device.index, address))
+        return self.table.get((device.index, address))
 
     def set(
         self,
@@ -117,10 +121,10 @@ class Neighbours:
             router: whether it is a router; None keeps what is known.
         """
         key = (device.index, address)
-        neighbour = self._table.get(key)
+        neighbour = self.table.get(key)
         if neighbour is None:
             neighbour = Neighbour(device, address, mac, state, router=bool(router))
-            self._table[key] = neighbour
+            self.table[key] = neighbour
             self._notify(NeighbourChanged(neighbour))
             return neighbour
         valid = state in VALID
@@ -141,10 +145,10 @@ class Neighbours:
         Raises:
             KeyError: it is not in the table.
         """
-        del self._table[neighbour.device.index, neighbour.address]
+        del self.table[neighbour.device.index, neighbour.address]
         self._notify(NeighbourChanged(neighbour, removed=True))
 
     def flush(self, device: Device) -> None:
         """Forget all neighbours on a device."""
-        for neighbour in [n for n in self._table.values() if n.device is device]:
+        for neighbour in [n for n in self.table.values() if n.device is device]:
             self.delete(neighbour)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.topology.device import Device, Scope, link_local, unicast
@@ -173,6 +173,7 @@ class Fib:
         self._main = PrefixTable(bits)
         self._cache: dict[bytes, Route | None] = {}
         self._oif_cache: dict[tuple[int, bytes], Route | None] = {}
+        self._derived: list[dict[Any, Any]] = []
 
     def __iter__(self) -> Iterator[Route]:
         return iter(list(self._routes))
@@ -267,6 +268,12 @@ class Fib:
         self.generation += 1
         self._cache.clear()
         self._oif_cache.clear()
+        for answers in self._derived:
+            answers.clear()
+
+    def keep_current(self, answers: dict[Any, Any]) -> None:
+        """Empty a dictionary of what follows from lookups whenever they may answer differently."""
+        self._derived.append(answers)
 
     def select_source(self, route: Route, destination: bytes) -> bytes | None:
         """The source address of the box's own packets to a destination, None if it has none.
