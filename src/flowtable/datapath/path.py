@@ -194,10 +194,10 @@ class Path(ABC):
     def encapsulated(self, around: Encapsulation, frame: bytes, now: int) -> Outcome:
         """Forward one frame in which more than a bare Ethernet header is around the packet."""
         bare = around.take_off(frame)
-        if isinstance(bare, Miss):
+        if not isinstance(bare, bytes):
             return bare
         outcome = self.forward(bare, now)
-        if not around.puts_on or isinstance(outcome, Handover | Miss):
+        if not around.puts_on or type(outcome) is not tuple:
             return outcome
         device, sent = outcome
         return device, around.put_on(frame, sent)

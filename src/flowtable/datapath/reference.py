@@ -96,7 +96,7 @@ class ReferenceDatapath:
         key = dissect(frame, iif)
         path = self._paths.get(key)
         if path is None:
-            return key if isinstance(key, Miss) else Miss.NO_ENTRY
+            return Miss.NO_ENTRY if isinstance(key, tuple) else key
         around = path.encapsulation
         if around is not None:
             return path.encapsulated(around, frame, now)

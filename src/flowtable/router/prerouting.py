@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.drop import Drop
-from flowtable.packet.packet import IPV4
+from flowtable.packet.packet import IPV4, Packet
 from flowtable.packet.parse import parse_ipv4, parse_ipv6
 from flowtable.router import options, routing, vrf
 from flowtable.ruleset.hook import Hook
@@ -16,7 +16,6 @@ from flowtable.ruleset.verdict import Verdict
 from flowtable.topology.vrf import Vrf
 
 if TYPE_CHECKING:
-    from flowtable.packet.packet import Packet
     from flowtable.router.box import Box
     from flowtable.topology.device import Device
 
@@ -29,7 +28,7 @@ def ipv4(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None
     """An IPv4 frame enters the classic path."""
     box.statistics.prerouting += 1
     packet = parse_ipv4(frame, _ETHERNET, device, now, pkttype)
-    if isinstance(packet, Drop):
+    if not isinstance(packet, Packet):  # asked this way round: an enum's instances are told slowly
         box.statistics.drops[packet] += 1
         return
     packet.hook = _PREROUTING
@@ -47,7 +46,7 @@ def ipv6(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> None
     """An IPv6 frame enters the classic path."""
     box.statistics.prerouting += 1
     packet = parse_ipv6(frame, _ETHERNET, device, now, pkttype, loopback=device.loopback)
-    if isinstance(packet, Drop):
+    if not isinstance(packet, Packet):
         box.statistics.drops[packet] += 1
         return
     if not options.read_ipv6(box, packet):
