@@ -8,10 +8,10 @@ import pytest
 
 from flowtable.conntrack.connection import Connection
 from flowtable.conntrack.core import Conntrack
-from flowtable.conntrack.nat_hash import jhash2, scale
 from flowtable.conntrack.nat_mangle import DESTINATION, SOURCE
 from flowtable.conntrack.nat_tuple import MAX_ATTEMPTS, unique_tuple
 from flowtable.conntrack.tuple import Tuple
+from flowtable.packet.jhash import jhash2, scale
 from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.nat import NatKind, NatRange

@@ -85,6 +85,7 @@ RULESETS = {
             }
             chain f {
                 type filter hook forward priority 0
+                tcp dport 443 osf name "Linux"
                 flow add @f
                 tcp dport 81 reject with tcp reset
                 ct state invalid drop
@@ -109,7 +110,7 @@ RULESETS = {
                 oifname "wan0" masquerade
             }
         }
-    """.replace("udp dport 9 drop; }", "udp dport 9 drop\n}"),
+    """.replace("udp dport 9 drop; }", 'udp dport 9 drop\nip ttl 10 dup to "wan0"\n}'),
 }
 SEEDS = [
     *(udp(size=size) for size in (0, 10, 1400)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from scapy.layers.inet import IP
 from scapy.packet import Packet as Scapy
 
@@ -10,7 +12,7 @@ from flowtable.conntrack.tuple import Tuple
 from flowtable.packet.packet import IPV4, IPV6, CtInfo, Packet
 from flowtable.packet.parse import dissect_ipv4, dissect_ipv6
 from flowtable.ruleset import parse
-from flowtable.ruleset.environment import LogEntry, RejectWith
+from flowtable.ruleset.environment import FibQuery, LogEntry, RejectWith
 from flowtable.ruleset.evaluate import BaseChain, compile_ruleset
 from flowtable.ruleset.family import Family
 from flowtable.ruleset.hook import Hook
@@ -34,6 +36,14 @@ class FakeBox:
         self.flows: list[tuple[Family, str, str]] = []
         self.rejections: list[RejectWith] = []
         self.entries: list[LogEntry] = []
+        self.copies: list[tuple[bytes | None, int | None]] = []
+        self.forwarded: list[tuple[bytes | None, int | None]] = []
+        self.zones: list[tuple[int, int]] = []
+        self.places: list[str] = []
+        self.skip_opaque = False
+        self.types: dict[FibQuery, int] = {}
+        self.ways: dict[FibQuery, str] = {}
+        self.numbers = itertools.count(1 << 31, 1 << 16)
         self.accepts_flows = True
         self.nat_verdict = Verdict.ACCEPT
 
@@ -50,6 +60,32 @@ class FakeBox:
 
     def log(self, packet: Packet, entry: LogEntry) -> None:
         self.entries.append(entry)
+
+    def random(self) -> int:
+        return next(self.numbers) & 0xFFFFFFFF
+
+    def fib_type(self, packet: Packet, query: FibQuery) -> int | None:
+        return self.types.get(query, 1)
+
+    def fib_device(self, packet: Packet, query: FibQuery) -> Device | None:
+        return DEVICES.get(self.ways.get(query, ""))
+
+    def maximum_segment(self, packet: Packet) -> int:
+        return 1360
+
+    def set_zone(self, packet: Packet, zone: int, directions: int) -> None:
+        self.zones.append((zone, directions))
+
+    def duplicate(self, packet: Packet, gateway: bytes | None, device: int | None) -> None:
+        self.copies.append((gateway, device))
+
+    def forward(self, packet: Packet, gateway: bytes | None, device: int | None) -> bool:
+        self.forwarded.append((gateway, device))
+        return True
+
+    def opaque(self, packet: Packet, place: str) -> bool:
+        self.places.append(place)
+        return self.skip_opaque
 
     def interface_index(self, name: str) -> int | None:
         return INDEXES.get(name)

@@ -42,35 +42,6 @@ def test_files_of_other_systems(text: str, place: str, hint: str) -> None:
     assert any(line.startswith(hint) for line in lines)
 
 
-@pytest.mark.parametrize(
-    ("rule", "columns", "message"),
-    [
-        ("fib saddr . iif oif missing drop", "3-5", "'fib' expressions are not supported"),
-        ("tcp dport 22 tproxy to :80", "16-21", "'tproxy' statements are not supported"),
-        ("queue num 3 bypass", "3-7", "'queue' statements are not supported"),
-        ("tcp option maxseg size set rt mtu", "7-12", "TCP options are not supported"),
-        ("ip dscp set cs1", "3-9", "setting 'ip dscp' is not supported"),
-        ("meta skuid 0", "3-12", "'meta skuid' is not supported"),
-        ("jump { accept; }", "8-8", "anonymous chains are not supported"),
-        ("@th,16,16 53", "3-3", "raw payload expressions are not supported"),
-        ("meta mark << 2 == 4", "3-16", "shifts are not supported"),
-    ],
-)
-def test_what_is_not_understood_is_said_once(rule: str, columns: str, message: str) -> None:
-    assert error(RULE.format(rule)).splitlines()[0] == f"f.nft:3:{columns}: Error: {message}"
-    assert error(RULE.format(rule)).count("Error:") == 1
-
-
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [
-        ("table bridge t { }", "bridge tables are not supported"),
-    ],
-)
-def test_commands_that_are_not_understood(command: str, message: str) -> None:
-    assert error(f"{command}\n").splitlines()[0].endswith(f"Error: {message}")
-
-
 def test_no_more_than_ten_errors() -> None:
     assert error("foo bar\n" * 30).count("Error:") == 10
 

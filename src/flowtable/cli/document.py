@@ -57,5 +57,6 @@ def document(report: Report) -> str:
         "refusals": documented(statistics.refusals),
         "drops": documented(statistics.drops),
         "teardowns": documented(statistics.teardowns),
+        "opaque": dict(statistics.opaque.most_common()),
     }
     return json.dumps(content, indent=2, ensure_ascii=True) + "\n"

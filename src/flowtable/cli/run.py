@@ -89,6 +89,13 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
     callback=_finite,
     help="Let that much time pass after the last packet.",
 )
+@click.option(
+    "--opaque",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    show_default=True,
+    help="What becomes of packets that reach a rule that cannot be evaluated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The summary as one JSON document.")
 @click.option("--quiet", "-q", is_flag=True, help="No summary and no progress bar.")
 def run(
@@ -104,6 +111,7 @@ def run(
     ruleset_out: str | None,
     profile: str,
     settle: float,
+    opaque: str,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -135,7 +143,14 @@ def run(
 
     flow_ended = remember if ended else None
     try:
-        router = Box(topology, rules, profile=PROFILES[profile], transmit=forget, flow_ended=flow_ended)
+        router = Box(
+            topology,
+            rules,
+            profile=PROFILES[profile],
+            transmit=forget,
+            flow_ended=flow_ended,
+            skip_opaque=opaque == "skip",
+        )
     except RulesetError as error:
         raise InputError(str(error)) from None
     with ExitStack() as stack:

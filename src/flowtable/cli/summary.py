@@ -30,6 +30,7 @@ def summarise(report: Report) -> str:
         _table("packets that the flowtable let up the classic path", _rows(ranked(statistics.misses))),
         _table("packets that flow add did not offload", _rows(ranked(statistics.refusals))),
         _table("packets that were dropped", _rows(ranked(statistics.drops))),
+        _table("packets that reached a rule that cannot be evaluated", _places(statistics)),
         _table("flows that ended", _rows(ranked(statistics.teardowns))),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -71,6 +72,11 @@ def _passed_over(report: Report) -> list[tuple[int, str]]:
 
 def _rows(reasons: Iterable[tuple[Reason, int]]) -> list[tuple[int, str]]:
     return [(number, text(reason)) for reason, number in reasons]
+
+
+def _places(statistics: Statistics) -> list[tuple[int, str]]:
+    """Rules that cannot be evaluated, by file and line, the ones reached most often first."""
+    return [(number, place) for place, number in statistics.opaque.most_common()]
 
 
 def _table(title: str, rows: Iterable[tuple[int, str]]) -> str:

@@ -176,6 +176,7 @@ class Connection:
         mark: the connection mark, unsigned 32 bit.
         zone: conntrack zone, 0 by default.
         zone_directions: bit 0: the zone holds for the original tuple, bit 1: for the reply.
+        labels: its labels, one bit for each (``ct label``), unsigned 128 bit.
         helper: name of the helper a rule assigned, None without.
         timeouts: seconds of each state that a rule assigned, instead of the sysctls'; None without.
         expires: when it times out, nanoseconds; a duration until it is confirmed.
@@ -201,6 +202,7 @@ class Connection:
         "helper",
         "ident",
         "keys",
+        "labels",
         "mark",
         "masquerade",
         "original",
@@ -224,6 +226,7 @@ class Connection:
         self.mark = 0
         self.zone = 0
         self.zone_directions = 3
+        self.labels = 0
         self.helper: str | None = None
         self.timeouts: tuple[int, ...] | None = None
         self.expires = 0

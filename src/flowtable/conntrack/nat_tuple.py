@@ -9,11 +9,11 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from flowtable.conntrack.connection import Status, TcpState
-from flowtable.conntrack.nat_hash import jhash2, scale
 from flowtable.conntrack.nat_mangle import DESTINATION, SOURCE
 from flowtable.conntrack.removal import Removal
 from flowtable.conntrack.table import in_zone
 from flowtable.conntrack.tuple import ORIGINAL, REPLY, Tuple
+from flowtable.packet.jhash import jhash2, scale
 from flowtable.packet.packet import GRE, ICMP, ICMPV6, TCP, UDP
 
 if TYPE_CHECKING:

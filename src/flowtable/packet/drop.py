@@ -32,6 +32,8 @@ class Drop(Enum):
     RULE = "a rule said drop"
     POLICY = "the chain's policy is drop"
     REJECT = "a rule said reject"
+    QUEUE = "queued to a program, and none listens"
+    OPAQUE = "reached a rule that cannot be evaluated"
     INGRESS = "an ingress chain said drop"
     EGRESS = "an egress chain said drop"
     CONNTRACK_FULL = "connection table full"

@@ -91,6 +91,7 @@ class Box:
         now: the time of the last ``receive`` or ``advance``, nanoseconds.
         transmit: called with device, frame and time of every frame that leaves.
         log: called with what ``log`` statements log.
+        skip_opaque: packets pass rules that cannot be evaluated.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Box:
         seed: int = 0,
         log: Log | None = None,
         flow_ended: OnEnd | None = None,
+        skip_opaque: bool = False,
     ) -> None:
         """Put a box together.
 
@@ -114,8 +116,11 @@ class Box:
             seed: of all that is random in Linux.
             log: called with what ``log`` statements log, None to let it be.
             flow_ended: called with every flow entry that is torn down, why, and when.
+            skip_opaque: what reaches a rule that cannot be evaluated goes on behind it; otherwise
+                it ends there.
         """
         self.topology = topology
+        self.skip_opaque = skip_opaque
         self.transmit = transmit
         self.log = log or _forget
         self._flow_ended = flow_ended
@@ -134,7 +139,7 @@ class Box:
             alarm=self._alarm,
         )
         self.ruleset = ruleset
-        self._environment = BoxEnvironment(self)
+        self._environment = BoxEnvironment(self, seed)
         self.flowtables.follow(ruleset.flowtables(), self.now)
         self.program = compile_ruleset(ruleset, self._environment)
 

@@ -43,11 +43,13 @@ class Statistics:
         fragmented: fragments that packets were cut into, beyond the first of each.
         transmit: frames that left the box, by either path.
         withheld: frames handed to a device that did not leave: it was down, or a rule dropped them.
+        duplicated: copies of frames that a rule sent out of a device.
         offloaded: flows that ``flow add`` put into a flowtable.
         misses: why a frame looked up in a flowtable went up the classic path.
         refusals: why ``flow add`` did not add, counted each time a packet asked.
         drops: why packets ended in the box.
         teardowns: why flow entries ended.
+        opaque: packets that reached a rule which cannot be evaluated, by its file and line.
     """
 
     ingress: int = 0
@@ -70,11 +72,13 @@ class Statistics:
     fragmented: int = 0
     transmit: int = 0
     withheld: int = 0
+    duplicated: int = 0
     offloaded: int = 0
     misses: Counter[Miss] = field(default_factory=Counter)
     refusals: Counter[Refusal] = field(default_factory=Counter)
     drops: Counter[Drop] = field(default_factory=Counter)
     teardowns: Counter[Teardown] = field(default_factory=Counter)
+    opaque: Counter[str] = field(default_factory=Counter)
 
     @property
     def flowtable(self) -> int:
@@ -85,6 +89,7 @@ class Statistics:
     def unended(self) -> int:
         """Packets that came into being and neither left the box nor ended in it."""
         begun = self.ingress + self.copied + self.decapsulated + self.output + self.arp_sent + self.fragmented
+        begun += self.duplicated
         ended = self.transmit + self.delivered + self.arp + self.reassembled + self.drops.total()
         return begun - ended - self.encapsulated
 

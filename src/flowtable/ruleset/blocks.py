@@ -200,8 +200,14 @@ def _parse_chain_item(parser: Parser, chain: ChainSyntax) -> None:
             _parse_policy(parser, chain)
         case "comment":
             _parse_comment(parser, chain)
-        case "flags" | "devices":
-            raise parser.unsupported(f"'{word}' of a chain is", token.span)
+        case "flags":
+            parser.advance()
+            parser.expect_word("offload")
+            chain.offload = True
+        case "devices":
+            parser.advance()
+            parser.expect(Kind.ASSIGN, "'='")
+            chain.devices = parse_devices(parser)
         case _:
             rule = parse_rule(parser)
             if not parser.stopped():

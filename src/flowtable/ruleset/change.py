@@ -38,12 +38,14 @@ class AddChain:
         chain: what is declared.
         policy_span: where its policy stands, None where none is given.
         create: it must not be there.
+        devices: what is added to the devices of a chain that is there.
     """
 
     table: TableName
     chain: Chain
     policy_span: Span | None
     create: bool
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, frozen=True)

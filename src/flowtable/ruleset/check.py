@@ -6,8 +6,9 @@ Ref: nftables src/evaluate.c:cmd_evaluate.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flowtable.ruleset import change
 from flowtable.ruleset.change import Change
@@ -35,21 +36,21 @@ from flowtable.ruleset.command import (
 from flowtable.ruleset.context import RuleContext
 from flowtable.ruleset.family import Family
 from flowtable.ruleset.hook import Hook
-from flowtable.ruleset.model import Attachment, Chain, Flowtable, Rule
+from flowtable.ruleset.model import Attachment, Chain, Flowtable
 from flowtable.ruleset.object_check import check_object
 from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.priority import resolve
 from flowtable.ruleset.query import GetElements
+from flowtable.ruleset.rule import check_rule
 from flowtable.ruleset.set_check import check_set_elements, check_set_syntax
 from flowtable.ruleset.source import RulesetError
-from flowtable.ruleset.statements.verdict import VerdictStatement
 from flowtable.ruleset.values import fail, identity
 from flowtable.ruleset.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flowtable.ruleset.model import Ruleset
+    from flowtable.ruleset.model import Rule, Ruleset
     from flowtable.ruleset.sets import Set
     from flowtable.ruleset.source import Diagnostic
 
@@ -136,26 +137,22 @@ class Checker:
 
     def _rule(self, table: TableName, syntax: RuleSyntax) -> Rule:
         context = RuleContext(table.family, self._sets.get((table.family, table.name), {}))
-        ended = None
-        for statement in syntax.statements:
-            if ended is not None:
-                raise fail("Statement after terminal statement has no effect", statement.span, ended.keyword)
-            checked = statement.check(context)
-            context.statements.append(checked)
-            if checked.terminal or (isinstance(checked, VerdictStatement) and checked.ends):
-                ended = checked
-        return Rule(context.statements, syntax.span, syntax.comment)
+        return check_rule(context, syntax)
 
     def _chain(self, table: TableName, syntax: ChainSyntax, *, create: bool) -> Change:
-        attachment = None if syntax.hook is None else _attachment(table.family, syntax.hook)
+        hook = syntax.hook
+        if hook is not None and syntax.devices:
+            hook = replace(hook, devices=(*(hook.devices or ()), *syntax.devices))
+        attachment = None if hook is None else _attachment(table.family, hook)
         chain = Chain(
             syntax.name,
             syntax.span,
             attachment=attachment,
             policy=Verdict.ACCEPT if syntax.policy is None else syntax.policy,
             comment=syntax.comment,
+            offload=syntax.offload,
         )
-        return change.AddChain(table, chain, syntax.policy_span, create)
+        return change.AddChain(table, chain, syntax.policy_span, create, () if attachment else syntax.devices)
 
     def _flowtable(self, table: TableName, syntax: FlowtableSyntax, *, create: bool) -> change.AddFlowtable:
         if (table.family, table.name) not in self._sets:
@@ -216,11 +213,21 @@ class Checker:
         return change.Get(query, check_set_elements(declared, query.elements, delete=True))
 
 
+_IP_HOOKS: Final = frozenset((Hook.PREROUTING, Hook.INPUT, Hook.FORWARD, Hook.OUTPUT, Hook.POSTROUTING))
+_HOOKS: Final = {
+    Family.IP: _IP_HOOKS,
+    Family.IP6: _IP_HOOKS,
+    Family.INET: _IP_HOOKS | {Hook.INGRESS},
+    Family.BRIDGE: _IP_HOOKS,
+    Family.ARP: frozenset((Hook.INPUT, Hook.OUTPUT)),
+    Family.NETDEV: frozenset((Hook.INGRESS, Hook.EGRESS)),
+}
+
+
 def _attachment(family: Family, syntax: HookSyntax) -> Attachment:
     hook = syntax.hook
     devices_needed = hook in (Hook.INGRESS, Hook.EGRESS)
-    supported = devices_needed if family is Family.NETDEV else hook is not Hook.EGRESS
-    if (hook is Hook.INGRESS and family in (Family.IP, Family.IP6)) or not supported:
+    if hook not in _HOOKS[family]:
         raise fail(f"The {family.value} family does not support this hook", syntax.hook_span)
     if devices_needed and not syntax.devices:
         raise fail("Missing `device' in this chain definition", syntax.span)

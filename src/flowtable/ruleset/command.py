@@ -71,7 +71,19 @@ class HookSyntax:
 
 @dataclass(slots=True)
 class ChainSyntax:
-    """A chain as written."""
+    """A chain as written.
+
+    Attributes:
+        name: its name.
+        span: where the name stands.
+        hook: its ``type`` line, None without.
+        policy: its policy, None where none is written.
+        policy_span: where that stands.
+        comment: its ``comment``, None without.
+        devices: the devices of a ``devices`` line of its own.
+        offload: ``flags offload`` is written.
+        rules: its rules.
+    """
 
     name: str
     span: Span
@@ -79,6 +91,8 @@ class ChainSyntax:
     policy: Verdict | None = None
     policy_span: Span | None = None
     comment: str | None = None
+    devices: tuple[str, ...] = ()
+    offload: bool = False
     rules: list[RuleSyntax] = field(default_factory=list)
 
 

@@ -12,11 +12,11 @@ from flowtable.ruleset.types import IFACE_INDEX
 from flowtable.ruleset.types.concatenation import Concatenation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from flowtable.ruleset.code import Op
     from flowtable.ruleset.environment import Environment
-    from flowtable.ruleset.model import Table
+    from flowtable.ruleset.model import Rule, Table
     from flowtable.ruleset.sets import Set
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.types.base import DataType, Scalar, Value
@@ -32,12 +32,19 @@ class Compiler:
         tracking: whether a rule needs connections to be tracked, so that the box tracks them.
     """
 
-    __slots__ = ("_chain", "_stores", "_updated", "assured", "environment", "table", "tracking")
+    __slots__ = ("_block", "_chain", "_stores", "_updated", "assured", "environment", "table", "tracking")
 
-    def __init__(self, environment: Environment, table: Table, chain: Callable[[str], Op]) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        table: Table,
+        chain: Callable[[str], Op],
+        block: Callable[[Sequence[Rule]], Op],
+    ) -> None:
         self.environment = environment
         self.table = table
         self._chain = chain
+        self._block = block
         self.assured: set[Identity] = set()
         self.tracking = False
         self._stores: dict[str, Store] = {}
@@ -45,7 +52,7 @@ class Compiler:
             name
             for chain in table.chains.values()
             for rule in chain.rules
-            for statement in rule.statements
+            for statement in rule.every_statement()
             for name in statement.updates()
         }
 
@@ -83,6 +90,10 @@ class Compiler:
         if store is None:
             store = self._stores[name] = Store(self.sets[name], self)
         return store
+
+    def block(self, rules: Sequence[Rule]) -> Op:
+        """The rules of a chain without a name, compiled."""
+        return self._block(rules)
 
     def value(self, value: Value, datatype: DataType, span: Span) -> Value:
         """The value as it is read from a packet.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flowtable.ruleset.family import Family
 from flowtable.ruleset.selector import Identity, Layer
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from flowtable.ruleset.sets import Set
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.statement import Statement
+
+
+_ONE_NETWORK: Final = (Family.IP, Family.IP6, Family.ARP)
 
 
 class Known(NamedTuple):
@@ -46,21 +49,25 @@ class RuleContext:
         family: family of the table.
         sets: the named sets and maps that the rule can refer to.
         statements: matches and statements so far, implied protocol tests included.
+        link: what is known of the link layer.
+        tags: how many VLAN tags the packet has for sure.
         network: what is known of the network layer.
         transport: what is known of the transport layer.
         message: the ICMP type that is known.
     """
 
-    __slots__ = ("family", "message", "network", "sets", "statements", "transport")
+    __slots__ = ("family", "link", "message", "network", "sets", "statements", "tags", "transport")
 
     def __init__(self, family: Family, sets: Mapping[str, Set]) -> None:
         self.family = family
         self.sets = sets
         self.statements: list[Statement] = []
+        self.link: Known | None = Known(("ether",)) if family is Family.BRIDGE else None
+        self.tags = 0
         self.network: Known | None = None
         self.transport: Known | None = None
         self.message: Known | None = None
-        if family in (Family.IP, Family.IP6):
+        if family in _ONE_NETWORK:
             self.network = Known((family.value,))
 
     @classmethod
@@ -68,17 +75,24 @@ class RuleContext:
         """The context of statements that are in no rule: those of sets and their elements."""
         return cls(Family.INET, {})
 
+    def inner(self) -> RuleContext:
+        """A rule of a chain without a name, which starts anew."""
+        return RuleContext(self.family, self.sets)
+
     def learn(self, identities: Sequence[Identity], span: Span, *, certain: bool = True) -> None:
         """Take note of a protocol of a layer that a match has established, or of several."""
         known = Known(tuple(identity.protocol for identity in identities), span, certain)
         match identities[0].layer:
-            case Layer.NETWORK if self.family not in (Family.IP, Family.IP6):
+            case Layer.LINK:
+                self.link = known
+                self.tags += known.protocol == "vlan"
+            case Layer.NETWORK if self.family not in _ONE_NETWORK:
                 self.network = known
             case Layer.TRANSPORT:
                 self.transport = known
             case Layer.MESSAGE:
                 self.message = known
-            case Layer.NETWORK | Layer.LINK:
+            case Layer.NETWORK:
                 pass
 
     def error(self, message: str, span: Span, *related: Span | None) -> RulesetError:

@@ -142,6 +142,11 @@ class Cursor:
         """The error for a construct of the language that is not understood, to be raised."""
         return UnsupportedError([Diagnostic(f"{what} not supported", span)])
 
+    def too_nested(self, span: Span) -> UnsupportedError:
+        """The error for a chain without a name inside of another one, to be raised."""
+        last = span._replace(first=span.last)
+        return UnsupportedError([Diagnostic("too many levels of nesting", last)])
+
     def report(self, error: RulesetError) -> None:
         """Keep an error and go on behind the next newline or semicolon."""
         self.errors.extend(error.diagnostics)

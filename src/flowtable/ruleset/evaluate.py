@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4, IPV6
-from flowtable.ruleset.code import ACCEPTED, BREAK, OF_VERDICT, RETURNED, Compiled, fuse_chain, fuse_rule
+from flowtable.ruleset.code import (
+    ACCEPTED,
+    BREAK,
+    DROPPED,
+    OF_VERDICT,
+    RETURNED,
+    Compiled,
+    Do,
+    fuse_chain,
+    fuse_rule,
+)
 from flowtable.ruleset.compiler import Compiler
 from flowtable.ruleset.expressions.meta import Meta
 from flowtable.ruleset.family import Family
@@ -197,7 +207,7 @@ class _Tables:
         self._table = table
         self._errors = errors
         self._compiled: dict[str, tuple[Compiled, ...]] = {}
-        self._compiler = Compiler(environment, table, self._chain)
+        self._compiler = Compiler(environment, table, self._chain, self._block)
         for name in table.chains:
             self._rules(name)
 
@@ -236,9 +246,15 @@ class _Tables:
     def _rules(self, name: str) -> tuple[Compiled, ...]:
         rules = self._compiled.get(name)
         if rules is None:
-            compiled = [self._rule(rule) for rule in self._table.chains[name].rules]
-            rules = self._compiled[name] = tuple(rule for rule in compiled if rule is not None)
+            rules = self._compiled[name] = self._compile(self._table.chains[name].rules)
         return rules
+
+    def _block(self, rules: Sequence[Rule]) -> Op:
+        return fuse_chain(self._compile(rules))
+
+    def _compile(self, rules: Sequence[Rule]) -> tuple[Compiled, ...]:
+        compiled = [self._rule(rule) for rule in rules]
+        return tuple(rule for rule in compiled if rule is not None)
 
     def _rule(self, rule: Rule) -> Compiled | None:
         try:
@@ -257,10 +273,24 @@ class _Tables:
                 continue
             # Compiling a jump compiles another chain, with rules of its own.
             compiler.assured = assured
-            steps.append(statement.compile(compiler))
+            steps.append(_opaque(statement, compiler) if statement.opaque else statement.compile(compiler))
             if isinstance(statement, Match | VerdictMap):
                 assured = assured.union(statement.headers)
         return steps
+
+
+def _opaque(statement: Statement, compiler: Compiler) -> Step:
+    """What becomes of a packet that reaches what only a kernel can run."""
+    opaque = compiler.environment.opaque
+    place = f"{statement.span.source.name}:{statement.span.line}"
+
+    def run(packet: Packet) -> int:
+        if opaque(packet, place):
+            return BREAK
+        packet.drop = Drop.OPAQUE
+        return DROPPED
+
+    return Do(run)
 
 
 def _is_implied(statement: Statement, following: Statement | None, assured: set[Identity]) -> bool:
@@ -270,6 +300,6 @@ def _is_implied(statement: Statement, following: Statement | None, assured: set[
         and isinstance(following, Match)
         and isinstance(statement.left, Meta)
         and statement.identity is not None
-        and following.headers == (statement.identity,)
+        and following.left.guards == statement.identity
         and statement.identity not in assured
     )

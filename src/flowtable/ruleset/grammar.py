@@ -8,10 +8,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flowtable.ruleset.command import RuleSyntax
-from flowtable.ruleset.expressions import ct, meta, payload
-from flowtable.ruleset.expressions.ct import Ct
+from flowtable.ruleset.expressions import (
+    ct,
+    extension,
+    fib,
+    hashing,
+    ip_option,
+    kernel_only,
+    meta,
+    numgen,
+    payload,
+    raw,
+    rt,
+    sctp_chunk,
+    tcp_option,
+)
 from flowtable.ruleset.expressions.headers import HEADERS
-from flowtable.ruleset.expressions.meta import Meta
 from flowtable.ruleset.keywords import RESERVED
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.objects import ObjectKind
@@ -20,6 +32,7 @@ from flowtable.ruleset.source import Span
 from flowtable.ruleset.statements import (
     counter,
     ct_count,
+    duplicate,
     flow,
     last,
     limit,
@@ -27,28 +40,66 @@ from flowtable.ruleset.statements import (
     meter,
     nat,
     notrack,
+    opaque,
+    queue,
     quota,
     reject,
     set_update,
+    strip,
     synproxy,
+    tproxy,
     verdict,
 )
-from flowtable.ruleset.statements.assign import SETTABLE, AssignSyntax
+from flowtable.ruleset.statements.assign import AssignSyntax
 from flowtable.ruleset.statements.match_syntax import OPERATORS, MatchSyntax
 from flowtable.ruleset.statements.reference import parse_reference
 from flowtable.ruleset.statements.vmap import VerdictMapSyntax
+from flowtable.ruleset.syntax import ListTerm, Word
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowtable.ruleset.parser import Parser, ParseSelector
     from flowtable.ruleset.statement import Statement
+    from flowtable.ruleset.syntax import Term
+
+_OPTIONS: Final = {
+    "tcp": ("option", tcp_option.parse),
+    "ip": ("option", ip_option.parse),
+    "sctp": ("chunk", sctp_chunk.parse),
+}
+"""Headers with parts of their own, and the word that stands in front of those."""
+
+
+def _with_options(part: tuple[str, Callable[[Parser, Span], Selector]]) -> ParseSelector:
+    """A function that reads a field of a header or of a part of it."""
+    word, parse_part = part
+
+    def parse(parser: Parser) -> Selector:
+        token = parser.advance()
+        if parser.accept_word(word):
+            return parse_part(parser, token.span)
+        return payload.parse_field(parser, token)
+
+    return parse
+
 
 SELECTORS: Final[dict[str, ParseSelector]] = {
     "meta": meta.parse,
     **dict.fromkeys(meta.WITHOUT_META, meta.parse),
     "ct": ct.parse,
     **dict.fromkeys(HEADERS, payload.parse),
+    **{word: _with_options(parse) for word, parse in _OPTIONS.items()},
+    **dict.fromkeys(("exthdr", *extension.WORDS), extension.parse),
+    "rt": rt.parse,
+    "fib": fib.parse,
+    "numgen": numgen.parse,
+    "jhash": hashing.parse_jhash,
+    "symhash": hashing.parse_symhash,
+    "socket": kernel_only.parse_socket,
+    "osf": kernel_only.parse_osf,
+    "ipsec": kernel_only.parse_ipsec,
+    "@": raw.parse,
 }
 
 STATEMENTS: Final[dict[str, Callable[[Parser], Statement]]] = {
@@ -76,6 +127,13 @@ STATEMENTS: Final[dict[str, Callable[[Parser], Statement]]] = {
     "delete": set_update.parse,
     "set": set_update.parse,
     "meter": meter.parse_meter,
+    "queue": queue.parse,
+    "tproxy": tproxy.parse,
+    "dup": duplicate.parse_dup,
+    "fwd": duplicate.parse_fwd,
+    "reset": strip.parse,
+    "xt": opaque.parse_xt,
+    **dict.fromkeys(("vxlan", "geneve", "gre", "gretap", "tunnel"), opaque.parse_rest),
 }
 
 STATEFUL: Final[dict[str, Callable[[Parser], Statement]]] = {
@@ -87,20 +145,7 @@ STATEFUL: Final[dict[str, Callable[[Parser], Statement]]] = {
 }
 """What the elements of sets can have each for itself."""
 
-_UNSUPPORTED: Final = {
-    **dict.fromkeys(
-        (
-            *("fib", "rt", "socket", "osf", "ipsec", "numgen", "jhash", "symhash", "exthdr", "frag"),
-            *("hbh", "dst", "mh", "srh", "rt0", "rt2", "ether", "vlan", "arp", "igmp", "comp"),
-        ),
-        "expressions",
-    ),
-    **dict.fromkeys(
-        (*("tproxy", "queue", "dup", "fwd", "xt", "reset"),),
-        "statements",
-    ),
-}
-
+_NEVER_SET: Final = (extension.Extension, fib.Fib, rt.Rt, numgen.Numgen, hashing.Jhash, hashing.Symhash)
 _STARTS: Final = (
     *(Kind.STRING, Kind.QUOTED, Kind.WILDCARD, Kind.NUMBER),
     *(Kind.DOLLAR, Kind.PAREN_OPEN, Kind.AT),
@@ -133,7 +178,7 @@ def parse_comment(parser: Parser) -> str:
 def _continues(parser: Parser) -> bool:
     token = parser.token
     if token.kind is Kind.STRING and token.text in RESERVED:
-        return token.text in STATEMENTS or token.text in SELECTORS or token.text in _UNSUPPORTED
+        return token.text in STATEMENTS or token.text in SELECTORS
     return token.kind in _STARTS
 
 
@@ -148,9 +193,6 @@ def _parse_statement(parser: Parser) -> Statement:
             return parse(parser)
         if token.text == "ct" and parser.following.text in _CT_STATEMENTS:
             return _CT_STATEMENTS[parser.following.text](parser)
-        if token.text in _UNSUPPORTED:
-            what = _UNSUPPORTED[token.text]
-            raise parser.unsupported(f"'{token.text}' {what} are", token.span)
     return _parse_match(parser)
 
 
@@ -181,7 +223,7 @@ def _parse_match(parser: Parser) -> Statement:
     if parser.accept_word("vmap"):
         mapping = parser.mapping(verdicts=True)
         return VerdictMapSyntax(left, mapping, parser.since(start))
-    if parser.at_word("set") and isinstance(left, Selector):
+    if parser.at_word("set") and isinstance(left, Selector) and not isinstance(left, _NEVER_SET):
         return _parse_assignment(parser, left, start)
     operator = operator_span = None
     if parser.token.kind in OPERATORS:
@@ -195,10 +237,14 @@ def _parse_assignment(parser: Parser, left: Selector, start: Span) -> Statement:
     if left.text() in _SET_TO_OBJECTS:
         parser.advance()
         return parse_reference(parser, _SET_TO_OBJECTS[left.text()], start)
-    if not isinstance(left, Meta | Ct) or left.text() not in SETTABLE:
-        raise parser.unsupported(f"setting '{left.text()}' is", left.span)
     parser.advance()
     value = parser.expression(statement=True)
+    if isinstance(value, Word) and value.kind is Kind.STRING and parser.at(Kind.COMMA):
+        words: list[Term] = [value]
+        while parser.accept(Kind.COMMA):
+            token = parser.name()
+            words.append(Word(token.text, token.span))
+        value = ListTerm(tuple(words), parser.since(value.span))
     return AssignSyntax(left, value, parser.since(start))
 
 

@@ -5,18 +5,22 @@ Ref: nftables src/payload.c:payload_dependency_kill, src/netlink_delinearize.c.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from flowtable.ruleset.expressions.headers import HEADERS
+from flowtable.packet.packet import ETHERTYPE_VLAN
 from flowtable.ruleset.expressions.payload import Payload
 from flowtable.ruleset.family import Family
 from flowtable.ruleset.selector import Identity, Layer
+from flowtable.ruleset.statements.last import text_at
 from flowtable.ruleset.statements.match import Match
 from flowtable.ruleset.statements.reject import Reject
+from flowtable.ruleset.values import Exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from flowtable.ruleset.model import Rule
+    from flowtable.ruleset.selector import Selector
     from flowtable.ruleset.statement import Statement
 
 
@@ -31,6 +35,26 @@ def visible(statements: list[Statement], family: Family) -> list[Statement]:
     while len(shown) < len(statements):
         statements, shown = shown, _Walk(shown, family).visible()
     return shown
+
+
+_CARRIER: Final = {"icmp": "ip", "icmpv6": "ip6"}
+"""What carries a protocol where a listing leaves out the test for that."""
+
+
+def rule_text(rule: Rule, family: Family, now: int | None = None, *, stateless: bool) -> str:
+    """A rule as nft prints it.
+
+    Args:
+        rule: the rule.
+        family: family of its table.
+        now: when, nanoseconds; None before the rules run.
+        stateless: without counts.
+    """
+    shown = visible(rule.statements, family)
+    texts = [text_at(statement, now, stateless=stateless) for statement in shown]
+    if rule.comment is not None:
+        texts.append(f'comment "{rule.comment}"')
+    return " ".join(texts)
 
 
 class _Pending(NamedTuple):
@@ -90,7 +114,7 @@ class _Walk:
             pending = self._pending.get(header.layer)
             if pending is not None and self._implies(pending.test, header):
                 self._hide(header.layer)
-        if isinstance(statement, Match) and _of_one_message(statement):
+        if any(_of_one_message(selector) for selector in statement.selectors):
             self._hide(Layer.MESSAGE)
 
     def _hide(self, layer: Layer) -> None:
@@ -103,7 +127,11 @@ class _Walk:
         """Whether reading a header implies a test that stands in front of it."""
         if test.identity != header:
             return False
-        if test.left.header is not None:
+        if isinstance(test.left, Payload) and test.left.of.layer is Layer.LINK:
+            if header.layer is Layer.NETWORK:
+                return True
+            return test.left.of.name == "ether" and test.right == Exact(ETHERTYPE_VLAN)
+        if test.left.headers:
             return self._one_network
         return not (self._family is Family.INET and test.left.text() == "meta protocol")
 
@@ -120,14 +148,24 @@ class _Walk:
 
 
 def _headers(statement: Statement) -> Iterator[Identity]:
-    """The headers that a statement reads, and those that they need below them."""
-    for header in statement.headers:
+    """The headers that a statement needs, and those that these need below them."""
+    selectors = statement.selectors
+    for header in (
+        (header for each in selectors for header in _implied(each)) if selectors else statement.headers
+    ):
         yield header
-        known = HEADERS.get(header.protocol)
-        if known is not None and known.network:
-            yield Identity(Layer.NETWORK, known.network)
+        network = _CARRIER.get(header.protocol)
+        if network is not None:
+            yield Identity(Layer.NETWORK, network)
 
 
-def _of_one_message(match: Match) -> bool:
-    """Whether it reads a field that only one type of ICMP message has."""
-    return isinstance(match.left, Payload) and len(match.left.field.messages) == 1
+def _implied(selector: Selector) -> tuple[Identity, ...]:
+    """The headers that a selector needs; nft shows what the type behind a VLAN tag needs."""
+    if isinstance(selector, Payload) and selector.of.name == "vlan" and selector.name == "type":
+        return ()
+    return selector.implies
+
+
+def _of_one_message(selector: Selector) -> bool:
+    """Whether it is a field that only one type of ICMP message has."""
+    return isinstance(selector, Payload) and len(selector.field.messages) == 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from flowtable.ruleset.blocks import parse_file
 from flowtable.ruleset.check import Checker
 from flowtable.ruleset.cursor import MAX_ERRORS
-from flowtable.ruleset.grammar import SELECTORS, STATEFUL
+from flowtable.ruleset.grammar import SELECTORS, STATEFUL, parse_rule
 from flowtable.ruleset.include import nothing
 from flowtable.ruleset.json.reader import is_document, read_document
 from flowtable.ruleset.model import Ruleset
@@ -92,11 +92,11 @@ def execute(
         RulesetError: everything that is wrong with the file.
     """
     if is_document(text):
-        parser = Parser(Source(name, ""), read_include, SELECTORS, STATEFUL)
+        parser = Parser(Source(name, ""), read_include, SELECTORS, STATEFUL, parse_rule)
         for source in reversed(read_document(text, name)):
             parser.insert(source)
     else:
-        parser = Parser(Source(name, text), read_include, SELECTORS, STATEFUL)
+        parser = Parser(Source(name, text), read_include, SELECTORS, STATEFUL, parse_rule)
     for define in reversed(defines):
         parser.insert(Source(f"--define {define}", f"define {define}\n"))
     commands = parse_file(parser)

@@ -60,6 +60,13 @@ class Rule:
     comment: str | None = None
     handle: int = 0
 
+    def every_statement(self) -> Iterator[Statement]:
+        """Its statements, those of chains without a name included."""
+        for statement in self.statements:
+            yield statement
+            for rule in statement.blocks:
+                yield from rule.every_statement()
+
 
 @dataclass(slots=True, eq=False)
 class Chain:
@@ -72,6 +79,7 @@ class Chain:
         attachment: the hook it is attached to, None for a chain that is only jumped to.
         policy: what happens at the end of a base chain.
         comment: its ``comment``, None without.
+        offload: ``flags offload``: hardware is to run it.
         handle: number unique in its table.
     """
 
@@ -81,6 +89,7 @@ class Chain:
     attachment: Attachment | None = None
     policy: Verdict = Verdict.ACCEPT
     comment: str | None = None
+    offload: bool = False
     handle: int = 0
 
 

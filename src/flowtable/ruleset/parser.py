@@ -28,11 +28,12 @@ from flowtable.ruleset.syntax import (
     VerdictTerm,
     Word,
 )
-from flowtable.ruleset.types import INET_PROTO, TIME
+from flowtable.ruleset.types import BOOLEAN, INET_PROTO, TIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from flowtable.ruleset.command import RuleSyntax
     from flowtable.ruleset.include import Reader
     from flowtable.ruleset.selector import Selector
     from flowtable.ruleset.statement import Statement
@@ -53,6 +54,9 @@ _PRECEDENCE: Final = {
     Kind.SHIFT_RIGHT: 3,
 }
 """Loosest first."""
+_PRESENCE: Final = {"exists": 1, "missing": 0}
+_LOOKED_UP: Final = frozenset(("fib", "exthdr", "frag", "hbh", "dst", "mh", "srh", "rt0", "rt2", "ipsec"))
+"""Selectors that statements cannot set something to."""
 _VERDICTS: Final = frozenset(("accept", "drop", "continue", "return", "jump", "goto"))
 
 
@@ -63,9 +67,11 @@ class Parser(Cursor):
         scope: the variables that can be seen here.
         selectors: keyword to the function that reads the selector it starts.
         stateful: keyword to the function that reads the stateful statement it starts.
+        rule: reads a rule.
+        in_block: whether it is in a chain without a name, which cannot hold another one.
     """
 
-    __slots__ = ("_reader", "scope", "selectors", "stateful")
+    __slots__ = ("_reader", "in_block", "rule", "scope", "selectors", "stateful")
 
     def __init__(
         self,
@@ -73,12 +79,15 @@ class Parser(Cursor):
         reader: Reader,
         selectors: Mapping[str, ParseSelector],
         stateful: Mapping[str, ParseStatement],
+        rule: Callable[[Parser], RuleSyntax],
     ) -> None:
         super().__init__(source)
         self._reader = reader
         self.scope = Scope()
         self.selectors = selectors
         self.stateful = stateful
+        self.rule = rule
+        self.in_block = False
 
     def include(self) -> None:
         """Read ``include "file"`` and go on in that file."""
@@ -153,8 +162,14 @@ class Parser(Cursor):
 
     def concatenation(self, *, statement: bool = False) -> Term:
         """Read the same where no map can stand."""
-        right = self._primary if statement else self._right_primary
-        return self._concatenation(lambda: self._binary(self._primary, right))
+        left = self._statement_primary if statement else self._primary
+        right = left if statement else self._right_primary
+        return self._concatenation(lambda: self._binary(left, right))
+
+    def _statement_primary(self) -> Term:
+        if self.at_word(*_LOOKED_UP):
+            raise self.unexpected()
+        return self._primary()
 
     def _primary(self) -> Term:
         token = self.token
@@ -173,7 +188,7 @@ class Parser(Cursor):
             case Kind.PAREN_OPEN:
                 return self._parenthesis(self._primary)
             case Kind.AT:
-                raise self.unsupported("raw payload expressions are", token.span)
+                return self.selectors["@"](self)
             case _:
                 raise self.unexpected()
 
@@ -253,6 +268,9 @@ class Parser(Cursor):
         token = self.token
         match token.kind:
             case Kind.STRING:
+                if token.text in _PRESENCE:
+                    self.advance()
+                    return Literal(BOOLEAN, _PRESENCE[token.text], token.span)
                 protocol = PROTOCOL_VALUES.get(token.text)
                 if protocol is not None:
                     self.advance()
@@ -385,8 +403,6 @@ class Parser(Cursor):
             if isinstance(term, Word):
                 return term.text, term.span
             raise self.error("invalid verdict chain expression value", self.since(span))
-        if self.at(Kind.BRACE_OPEN):
-            raise self.unsupported("anonymous chains are", self.token.span)
         token = self.name(*(expecting or ("'{'",)))
         return token.text, token.span
 

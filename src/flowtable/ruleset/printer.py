@@ -11,10 +11,9 @@ from flowtable.ruleset.element import ascending
 from flowtable.ruleset.expressions.collection import format_element
 from flowtable.ruleset.expressions.mapping import format_data
 from flowtable.ruleset.hook import Hook
-from flowtable.ruleset.implied import visible
+from flowtable.ruleset.implied import rule_text
 from flowtable.ruleset.keywords import is_name
 from flowtable.ruleset.priority import text as priority_text
-from flowtable.ruleset.statements.last import text_at
 from flowtable.ruleset.statements.vmap import format_verdict
 from flowtable.ruleset.style import NftVersion, style
 from flowtable.ruleset.types import TIME
@@ -149,6 +148,8 @@ class _Printer:
         lines = [f"\tchain {chain.name} {{{self._handle(chain.handle)}"]
         if chain.comment is not None:
             lines.append(f'\t\tcomment "{chain.comment}"')
+        if chain.offload:
+            lines.append("\t\tflags offload")
         attachment = chain.attachment
         if attachment is not None:
             devices = ""
@@ -166,11 +167,7 @@ class _Printer:
         return "\n".join(lines)
 
     def rule(self, rule: Rule, family: Family) -> str:
-        shown = visible(rule.statements, family)
-        texts = [text_at(statement, self._now, stateless=self._stateless) for statement in shown]
-        if rule.comment is not None:
-            texts.append(f'comment "{rule.comment}"')
-        return " ".join(texts)
+        return rule_text(rule, family, self._now, stateless=self._stateless)
 
 
 def _device(name: str) -> str:

@@ -27,6 +27,12 @@ _NAMES: Final = {
     "security": 50,
     "srcnat": 100,
 }
+_BRIDGE_NAMES: Final = {"dstnat": -300, "filter": -200, "out": 100, "srcnat": 300}
+_BRIDGE_HOOKS: Final = {
+    "dstnat": (Hook.PREROUTING,),
+    "out": (Hook.OUTPUT,),
+    "srcnat": (Hook.POSTROUTING,),
+}
 _HOOKS: Final = {
     "dstnat": (Hook.PREROUTING, Hook.OUTPUT),
     "srcnat": (Hook.POSTROUTING, Hook.INPUT),
@@ -55,9 +61,15 @@ def known(name: str, family: Family, hook: Hook) -> bool:
     """Whether a name means something there."""
     if name == "filter":
         return True
+    if family is Family.BRIDGE:
+        return name in _BRIDGE_NAMES and hook in _BRIDGE_HOOKS[name]
     if family not in (Family.IP, Family.IP6, Family.INET) or hook in (Hook.INGRESS, Hook.EGRESS):
         return False
     return name in _NAMES and hook in _HOOKS.get(name, tuple(Hook))
+
+
+def _names(family: Family) -> dict[str, int]:
+    return _BRIDGE_NAMES if family is Family.BRIDGE else _NAMES
 
 
 def resolve(syntax: PrioritySyntax, family: Family, hook: Hook) -> int | None:
@@ -66,7 +78,7 @@ def resolve(syntax: PrioritySyntax, family: Family, hook: Hook) -> int | None:
     if syntax.name:
         if not known(syntax.name, family, hook):
             return None
-        value += _NAMES[syntax.name]
+        value += _names(family)[syntax.name]
     return value if -(1 << 31) <= value < 1 << 31 else None
 
 
@@ -74,7 +86,7 @@ def text(value: int, family: Family, hook: Hook) -> str:
     """The priority as nft prints it: by the nearest name, if one is near."""
     if style().priorities:
         return str(value)
-    for name, base in _NAMES.items():
+    for name, base in _names(family).items():
         if abs(value - base) <= _REACH and known(name, family, hook):
             if value == base:
                 return name

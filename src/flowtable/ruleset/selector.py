@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
@@ -97,6 +97,10 @@ class Selector:
         del value
         return None
 
+    def presence(self) -> Selector:
+        """What to read where it is compared with ``exists`` or ``missing``."""
+        return self
+
     @property
     def header(self) -> Identity | None:
         """The header that it reads, None if it reads none."""
@@ -107,6 +111,26 @@ class Selector:
         """The headers that it reads."""
         header = self.header
         return () if header is None else (header,)
+
+    @property
+    def byte_order(self) -> Literal["little", "big"]:
+        """How its bytes lie in memory: those of a packet as they are sent, others as of the host."""
+        return "little"
+
+    @property
+    def computed(self) -> bool:
+        """Whether it is a computation on what another selector reads."""
+        return False
+
+    @property
+    def guards(self) -> Identity | None:
+        """The header that it makes sure of itself before it reads it, None if it does not."""
+        return None
+
+    @property
+    def implies(self) -> tuple[Identity, ...]:
+        """The protocol tests that a listing leaves out in front of it."""
+        return self.headers
 
     @property
     def opaque(self) -> bool:

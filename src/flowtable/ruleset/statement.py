@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.context import RuleContext
     from flowtable.ruleset.hook import Hook
     from flowtable.ruleset.json.value import Json
+    from flowtable.ruleset.model import Rule
     from flowtable.ruleset.selector import Identity, Selector
     from flowtable.ruleset.source import Span
 
@@ -19,7 +20,7 @@ class Statement:
 
     Attributes:
         span: where it stands in the source.
-        terminal: nothing can follow it in a rule.
+        terminal: nothing ever can follow it in a rule.
         nat_only: it can be reached from chains of type ``nat`` only.
         stateful: each element of a set can have one of its own.
     """
@@ -52,6 +53,16 @@ class Statement:
     def compile(self, compiler: Compiler) -> Step:
         """Make it ready to run."""
         raise AssertionError
+
+    @property
+    def ends(self) -> bool:
+        """Whether nothing can follow it in a rule."""
+        return self.terminal
+
+    @property
+    def blocks(self) -> tuple[Rule, ...]:
+        """The rules of a chain without a name in it."""
+        return ()
 
     @property
     def keyword(self) -> Span:

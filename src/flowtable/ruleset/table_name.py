@@ -11,13 +11,10 @@ if TYPE_CHECKING:
     from flowtable.ruleset.parser import Parser
 
 FAMILIES: Final = {family.value: family for family in Family}
-_UNSUPPORTED: Final = ("arp", "bridge")
 
 
 def parse_family(parser: Parser) -> Family | None:
     """Read the keyword of a family, None if there is none."""
-    if parser.at_word(*_UNSUPPORTED):
-        raise parser.unsupported(f"{parser.token.text} tables are", parser.token.span)
     return FAMILIES[parser.advance().text] if parser.at_word(*FAMILIES) else None
 
 

@@ -46,7 +46,7 @@ from flowtable.ruleset.rename import rename_chain
 from flowtable.ruleset.source import Diagnostic, RulesetError
 from flowtable.ruleset.statements.flow import FlowAdd
 from flowtable.ruleset.statements.reference import ObjectReference
-from flowtable.ruleset.statements.verdict import VerdictStatement
+from flowtable.ruleset.statements.verdict import Block, VerdictStatement
 from flowtable.ruleset.statements.vmap import VerdictMap, element_jumps
 from flowtable.ruleset.validate import validate
 
@@ -206,8 +206,12 @@ class Transaction:
             return
         if chain.attachment is not None:
             hint = _refuses(table.family, chain.attachment)
+            if hint is None and chain.offload and chain.attachment.hook is not Hook.INGRESS:
+                hint = "hardware runs chains of ingress only"
             if hint is not None:
                 raise refused(EOPNOTSUPP, chain.span, hint)
+        elif chain.offload or change.devices:
+            raise refused(EOPNOTSUPP, chain.span, "only a base chain has flags and devices")
         elif change.policy_span is not None:
             raise refused(EOPNOTSUPP, change.policy_span, "only a base chain has a policy")
         table.chains[chain.name] = replace(chain, handle=table.new_handle(), rules=[])
@@ -235,9 +239,9 @@ class Transaction:
         self._drop_rules(table, chain, _find_rule(chain, change.place))
 
     def _put_rule(self, table: Table, chain: Chain, at: int, rule: Rule) -> None:
-        for statement in rule.statements:
+        for statement in rule.every_statement():
             _check_references(table, statement)
-        table.last_handle += sum(statement.anonymous_sets for statement in rule.statements)
+        _number(table, rule)
         added = replace(rule, handle=table.new_handle())
         chain.rules.insert(at, added)
         self._added.setdefault((table.family, table.name), []).append(added)
@@ -416,6 +420,17 @@ def _chain(table: Table, name: str, span: Span) -> Chain:
     return chain
 
 
+def _number(table: Table, rule: Rule) -> None:
+    """Give handles to what has no name: sets, chains and the rules of those, which come before it."""
+    table.last_handle += sum(statement.anonymous_sets for statement in rule.statements)
+    for statement in rule.statements:
+        if isinstance(statement, Block):
+            table.new_handle()
+        for inner in statement.blocks:
+            _number(table, inner)
+            inner.handle = table.new_handle()
+
+
 def _find_rule(chain: Chain, place: Place) -> int:
     at = place.find(chain)
     if at is None:
@@ -455,6 +470,11 @@ def _update_chain(known: Chain, change: AddChain) -> None:
         raise refused(EOPNOTSUPP, chain.span, "type, hook and priority of a chain cannot be changed")
     if change.policy_span is not None:
         known.policy = chain.policy
+    if change.devices:
+        if known.attachment is None or not known.attachment.devices:
+            raise refused(EOPNOTSUPP, chain.span, "only chains of ingress and egress have devices")
+        devices = {*known.attachment.devices, *change.devices}
+        known.attachment = replace(known.attachment, devices=tuple(sorted(devices)))
 
 
 def _refuses(family: Family, attachment: Attachment) -> str | None:
@@ -506,7 +526,7 @@ def _user(table: Table, kind: Kind, name: str) -> str | None:
 
 
 def _uses(rule: Rule, kind: Kind) -> Iterator[str]:
-    for statement in rule.statements:
+    for statement in rule.every_statement():
         match kind:
             case Kind.CHAIN:
                 yield from statement.jumps

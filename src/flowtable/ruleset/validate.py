@@ -74,7 +74,7 @@ def _summarise(table: Table, chain: Chain, without: Collection[int]) -> _Summary
     for rule in chain.rules:
         if id(rule) in without:
             continue
-        for statement in rule.statements:
+        for statement in rule.every_statement():
             jumps.update(dict.fromkeys(statement.jumps))
             if isinstance(statement, VerdictMap) and statement.name:
                 jumps.update(dict.fromkeys(element_jumps(table.sets[statement.name].elements.values())))

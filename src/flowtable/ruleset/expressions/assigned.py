@@ -11,6 +11,7 @@ from flowtable.ruleset.expressions.bitwise import check_expression
 from flowtable.ruleset.expressions.mapping import Mapping, check_mapping
 from flowtable.ruleset.selector import Selector
 from flowtable.ruleset.syntax import BinaryTerm, ConcatTerm, MapTerm
+from flowtable.ruleset.types import CT_EVENT
 from flowtable.ruleset.types.number import Integer
 from flowtable.ruleset.values import Exact, fail, scalar
 
@@ -29,8 +30,17 @@ if TYPE_CHECKING:
 Assigned = Exact | Selector | Mapping
 
 
-def check_assigned(term: Term, datatype: DataType, rule: RuleContext, statement: Span) -> Assigned:
+def check_assigned(
+    term: Term, datatype: DataType, rule: RuleContext, statement: Span, *, any_number: bool = False
+) -> Assigned:
     """Check what a statement sets something of a type to.
+
+    Args:
+        term: the value as written.
+        datatype: its type.
+        rule: the rule.
+        statement: what other errors point at.
+        any_number: a number of any width will do.
 
     Raises:
         RulesetError: it is of another type.
@@ -40,14 +50,18 @@ def check_assigned(term: Term, datatype: DataType, rule: RuleContext, statement:
     if not _reads(term):
         return Exact(scalar(term, datatype))
     selector = check_expression(term, rule)
-    if selector.datatype is not datatype and not isinstance(selector.datatype, Integer):
-        raise fail(
-            f"datatype mismatch: expected {datatype.description}, expression has type "
-            f"{selector.datatype.description}",
-            term.span,
-            statement,
-        )
-    return selector
+    got = selector.datatype
+    if got is not datatype and not isinstance(got, Integer):
+        description = got.description
+    elif got.bits != datatype.bits and not any_number:
+        description = f"{got.description} with length {got.bits}"
+    else:
+        return selector
+    raise fail(
+        f"datatype mismatch: expected {datatype.description}, expression has type {description}",
+        term.span,
+        statement,
+    )
 
 
 def _reads(term: Term) -> bool:
@@ -62,6 +76,8 @@ def _reads(term: Term) -> bool:
 def assigned_text(assigned: Assigned, datatype: DataType) -> str:
     """As nft prints it."""
     if isinstance(assigned, Exact):
+        if datatype is CT_EVENT and isinstance(assigned.value, int):
+            return ",".join(CT_EVENT.split(assigned.value))
         return datatype.format(assigned.value)
     return assigned.text()
 

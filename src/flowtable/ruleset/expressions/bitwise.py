@@ -5,12 +5,14 @@ Ref: net/netfilter/nft_bitwise.c:nft_bitwise_eval.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from flowtable.ruleset.expressions.concatenation import Concat
+from flowtable.ruleset.expressions.shift import Shift
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.selector import Identity, Selector
 from flowtable.ruleset.syntax import BinaryTerm, ConcatTerm
+from flowtable.ruleset.types import INTEGER
 from flowtable.ruleset.types.flags import Flags
 from flowtable.ruleset.values import fail, mismatch, scalar
 
@@ -96,6 +98,21 @@ class Bitwise(Selector):
         return compute
 
     @property
+    def byte_order(self) -> Literal["little", "big"]:
+        """That of the selector."""
+        return self.selector.byte_order
+
+    @property
+    def computed(self) -> bool:
+        """It is."""
+        return True
+
+    @property
+    def guards(self) -> Identity | None:
+        """The header that the selector makes sure of."""
+        return self.selector.guards
+
+    @property
     def headers(self) -> tuple[Identity, ...]:
         """The headers that the selector reads."""
         return self.selector.headers
@@ -131,7 +148,7 @@ def check_expression(term: Term, rule: RuleContext) -> Selector:
             term.span,
         )
     if term.operator in (Kind.SHIFT_LEFT, Kind.SHIFT_RIGHT):
-        raise fail("shifts are not supported", term.span)
+        return _check_shift(term, inner)
     constant = scalar(term.right, inner.datatype, inner.span)
     if not isinstance(constant, int):
         raise mismatch(inner.datatype, inner.datatype, term.right.span, inner.span)
@@ -154,6 +171,20 @@ def _check_part(term: Term, rule: RuleContext) -> Selector:
     if not isinstance(term, Selector | BinaryTerm):
         raise fail("Can't parse symbolic invalid expressions", term.span)
     return check_expression(term, rule)
+
+
+def _check_shift(term: BinaryTerm, inner: Selector) -> Shift:
+    left = term.operator is Kind.SHIFT_LEFT
+    count = scalar(term.right, INTEGER[32], inner.span)
+    assert isinstance(count, int)
+    bits = inner.datatype.bits
+    if count >= bits:
+        raise fail(
+            f"{'Left' if left else 'Right'} shift of {count} bits is undefined for type of {bits} bits width",
+            term.right.span,
+            inner.span,
+        )
+    return Shift(inner, count, term.span, left=left)
 
 
 def _sign(kind: Kind) -> str:

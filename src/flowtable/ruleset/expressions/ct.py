@@ -5,7 +5,7 @@ Ref: net/netfilter/nft_ct.c:nft_ct_get_eval.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from flowtable.packet.packet import IPV4, IPV6, CtInfo
 from flowtable.ruleset.family import Family
@@ -13,6 +13,8 @@ from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.selector import Selector
 from flowtable.ruleset.types import (
     CT_DIR,
+    CT_EVENT,
+    CT_LABEL,
     CT_STATE,
     CT_STATUS,
     INET_PROTO,
@@ -50,6 +52,9 @@ TYPES: Final[dict[str, DataType]] = {
     "packets": INTEGER[64],
     "bytes": INTEGER[64],
     "avgpkt": INTEGER[64],
+    "label": CT_LABEL,
+    "event": CT_EVENT,
+    "secmark": INTEGER[32],
     "saddr": IPV4_ADDR,
     "daddr": IPV4_ADDR,
     "proto-src": INET_SERVICE,
@@ -64,7 +69,7 @@ TYPES: Final[dict[str, DataType]] = {
 _WITHOUT_DIRECTION: Final = frozenset(
     (
         *("state", "direction", "status", "mark", "expiration", "helper", "l3proto", "protocol"),
-        *("zone", "id", "packets", "bytes", "avgpkt"),
+        *("zone", "id", "packets", "bytes", "avgpkt", "label", "event", "secmark"),
     )
 )
 _WITH_DIRECTION: Final = frozenset(
@@ -73,7 +78,7 @@ _WITH_DIRECTION: Final = frozenset(
         *("saddr", "daddr", "proto-src", "proto-dst"),
     )
 )
-_UNSUPPORTED: Final = ("label", "event", "secmark", "count", "timeout", "expectation")
+_UNSUPPORTED: Final = ("count", "timeout", "expectation")
 
 _INVALID: Final = 1
 _UNTRACKED: Final = 64
@@ -98,6 +103,8 @@ class Ct(Selector):
 
     def check(self, rule: RuleContext) -> Selector:
         """Addresses and ports need to know of which protocol they are."""
+        if rule.family in (Family.ARP, Family.NETDEV):
+            raise rule.error("Could not process rule: Protocol error", self.span)
         match self.key:
             case "saddr" | "daddr":
                 if rule.network is None or rule.network.protocol not in ("ip", "ip6"):
@@ -117,6 +124,8 @@ class Ct(Selector):
                     "a transport protocol match has to stand in front of ports of a connection",
                     self.span,
                 )
+            case "event":
+                raise rule.error("Could not process rule: Operation not supported", self.span)
             case "l3proto" | "protocol":
                 return Ct(self.key, None, self.span)
             case _:
@@ -133,6 +142,16 @@ class Ct(Selector):
         if self.direction is None:
             return {"ct": {"key": self.key}}
         return {"ct": {"key": self.key, "dir": ("original", "reply")[self.direction]}}
+
+    @property
+    def opaque(self) -> bool:
+        """Security contexts are the kernel's."""
+        return self.key == "secmark"
+
+    @property
+    def byte_order(self) -> Literal["little", "big"]:
+        """Addresses and ports are kept as they are sent."""
+        return "big" if self.datatype in (IPV4_ADDR, IPV6_ADDR, INET_SERVICE) else "little"
 
     def load(self, compiler: Compiler) -> Load:
         """Read the key; None where the packet has no connection, except for the state."""
@@ -232,6 +251,8 @@ def _attribute(key: str) -> Load:
             return lambda packet: None if packet.ct is None else packet.ct.status
         case "mark":
             return lambda packet: None if packet.ct is None else packet.ct.mark
+        case "label":
+            return lambda packet: None if packet.ct is None else packet.ct.labels
         case "helper":
             # The helper of the connection that expected this one; no helper runs here, so none did.
             return lambda packet: None

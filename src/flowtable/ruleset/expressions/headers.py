@@ -8,20 +8,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from flowtable.packet.packet import ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_VLAN
 from flowtable.ruleset.selector import Identity, Layer
 from flowtable.ruleset.types import (
+    ARP_OPERATION,
+    DCCP_TYPE,
     DSCP,
     ECN,
+    ETHER_ADDR,
+    ETHER_TYPE,
     ICMP_CODE,
     ICMP_TYPE,
     ICMPV6_CODE,
     ICMPV6_TYPE,
+    IGMP_TYPE,
     INET_PROTO,
     INET_SERVICE,
     INTEGER,
     IPV4_ADDR,
     IPV6_ADDR,
     TCP_FLAG,
+    hexadecimal,
 )
 
 if TYPE_CHECKING:
@@ -65,9 +72,12 @@ class Header:
     Attributes:
         name: its keyword.
         layer: its layer.
-        number: its number in the layer below: the family, or the Internet protocol; -1 for ``th``.
+        number: its number in the layer below: the Ethernet or Internet protocol; -1 for ``th``, and 0
+            for what is not told by a number.
         fields: its fields by keyword.
         network: the only network protocol that carries it, empty if any does.
+        expecting: what nft offers in place of an unknown field, where it does.
+        checksum: where its own checksum is, in bytes; None where a change needs none.
     """
 
     name: str
@@ -75,6 +85,8 @@ class Header:
     number: int
     fields: dict[str, Field]
     network: str = ""
+    expecting: tuple[str, ...] = ()
+    checksum: int | None = None
 
     @property
     def identity(self) -> Identity:
@@ -88,9 +100,47 @@ HEADERS: Final[dict[str, Header]] = {
     header.name: header
     for header in (
         Header(
+            "ether",
+            Layer.LINK,
+            0,
+            {
+                "daddr": Field(0, ETHER_ADDR),
+                "saddr": Field(48, ETHER_ADDR),
+                "type": Field(96, ETHER_TYPE),
+            },
+            expecting=("saddr", "daddr", "type"),
+        ),
+        Header(
+            "vlan",
+            Layer.LINK,
+            ETHERTYPE_VLAN,
+            {
+                "pcp": Field(112, INTEGER[3]),
+                "dei": Field(115, INTEGER[1]),
+                "id": Field(116, INTEGER[12]),
+                "type": Field(128, ETHER_TYPE),
+            },
+        ),
+        Header(
+            "arp",
+            Layer.NETWORK,
+            ETHERTYPE_ARP,
+            {
+                "htype": Field(0, INTEGER[16]),
+                "ptype": Field(16, ETHER_TYPE),
+                "hlen": Field(32, INTEGER[8]),
+                "plen": Field(40, INTEGER[8]),
+                "operation": Field(48, ARP_OPERATION),
+                "saddr ether": Field(64, ETHER_ADDR),
+                "saddr ip": Field(112, IPV4_ADDR),
+                "daddr ether": Field(144, ETHER_ADDR),
+                "daddr ip": Field(192, IPV4_ADDR),
+            },
+        ),
+        Header(
             "ip",
             Layer.NETWORK,
-            2,
+            ETHERTYPE_IPV4,
             {
                 "version": Field(0, INTEGER[4]),
                 "hdrlength": Field(4, INTEGER[4]),
@@ -105,11 +155,12 @@ HEADERS: Final[dict[str, Header]] = {
                 "saddr": Field(96, IPV4_ADDR),
                 "daddr": Field(128, IPV4_ADDR),
             },
+            checksum=10,
         ),
         Header(
             "ip6",
             Layer.NETWORK,
-            10,
+            ETHERTYPE_IPV6,
             {
                 "version": Field(0, INTEGER[4]),
                 "dscp": Field(4, DSCP),
@@ -137,18 +188,22 @@ HEADERS: Final[dict[str, Header]] = {
                 "checksum": Field(128, INTEGER[16]),
                 "urgptr": Field(144, INTEGER[16]),
             },
+            checksum=16,
         ),
         Header(
             "udp",
             Layer.TRANSPORT,
             17,
             {**_PORTS, "length": Field(32, INTEGER[16]), "checksum": Field(48, INTEGER[16])},
+            expecting=("length", "checksum", "sport", "dport"),
+            checksum=6,
         ),
         Header(
             "udplite",
             Layer.TRANSPORT,
             136,
             {**_PORTS, "csumcov": Field(32, INTEGER[16]), "checksum": Field(48, INTEGER[16])},
+            expecting=("checksum", "sport", "dport", "csumcov"),
         ),
         Header(
             "sctp",
@@ -156,19 +211,38 @@ HEADERS: Final[dict[str, Header]] = {
             132,
             {**_PORTS, "vtag": Field(32, INTEGER[32]), "checksum": Field(64, INTEGER[32])},
         ),
-        Header("dccp", Layer.TRANSPORT, 33, dict(_PORTS)),
-        Header("th", Layer.TRANSPORT, -1, dict(_PORTS)),
+        Header(
+            "dccp",
+            Layer.TRANSPORT,
+            33,
+            {**_PORTS, "type": Field(67, DCCP_TYPE)},
+            expecting=("type", "sport", "dport"),
+        ),
+        Header("th", Layer.TRANSPORT, -1, dict(_PORTS), expecting=("sport", "dport")),
         Header(
             "esp",
             Layer.TRANSPORT,
             50,
             {"spi": Field(0, INTEGER[32]), "sequence": Field(32, INTEGER[32])},
+            expecting=("seq", "spi"),
+        ),
+        Header(
+            "comp",
+            Layer.TRANSPORT,
+            108,
+            {
+                "nexthdr": Field(0, INET_PROTO),
+                "flags": Field(8, hexadecimal(8)),
+                "cpi": Field(16, INTEGER[16]),
+            },
+            expecting=("nexthdr", "flags", "cpi"),
         ),
         Header(
             "ah",
             Layer.TRANSPORT,
             51,
             {
+                "nexthdr": Field(0, INET_PROTO),
                 "hdrlength": Field(8, INTEGER[8]),
                 "reserved": Field(16, INTEGER[16]),
                 "spi": Field(32, INTEGER[32]),
@@ -189,6 +263,21 @@ HEADERS: Final[dict[str, Header]] = {
                 "mtu": Field(48, INTEGER[16], messages=(3,)),
             },
             network="ip",
+            checksum=2,
+        ),
+        Header(
+            "igmp",
+            Layer.TRANSPORT,
+            2,
+            {
+                "type": Field(0, IGMP_TYPE),
+                "mrt": Field(8, INTEGER[8]),
+                "checksum": Field(16, INTEGER[16]),
+                "group": Field(32, INTEGER[32]),
+            },
+            network="ip",
+            expecting=("type", "checksum", "mrt", "group"),
+            checksum=2,
         ),
         Header(
             "icmpv6",
@@ -204,6 +293,7 @@ HEADERS: Final[dict[str, Header]] = {
                 "max-delay": Field(32, INTEGER[16], messages=(130,)),
             },
             network="ip6",
+            checksum=2,
         ),
     )
 }

@@ -1,18 +1,28 @@
 """What is known about a packet beside its bytes.
 
-Ref: net/netfilter/nft_meta.c:nft_meta_get_eval.
+Ref: net/netfilter/nft_meta.c:nft_meta_get_eval, net/bridge/netfilter/nft_meta_bridge.c.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
+from flowtable.clock import SECOND
 from flowtable.packet.packet import ETHERTYPE_IPV4, ETHERTYPE_IPV6, IPV4, IPV6
+from flowtable.ruleset.expressions import devices
 from flowtable.ruleset.family import Family
+from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.selector import Identity, Layer, Selector
 from flowtable.ruleset.types import (
+    ARPHRD,
+    BOOLEAN,
     CLASSID,
+    DATE,
+    DAY,
+    DEVGROUP,
     ETHER_TYPE,
+    GID,
+    HOUR,
     IFACE_INDEX,
     IFNAME,
     INET_PROTO,
@@ -20,6 +30,8 @@ from flowtable.ruleset.types import (
     MARK,
     NF_PROTO,
     PKT_TYPE,
+    REALM,
+    UID,
 )
 
 if TYPE_CHECKING:
@@ -38,47 +50,40 @@ TYPES: Final[dict[str, DataType]] = {
     "priority": CLASSID,
     "mark": MARK,
     "iif": IFACE_INDEX,
-    "iifname": IFNAME,
     "oif": IFACE_INDEX,
+    "iifname": IFNAME,
     "oifname": IFNAME,
+    "iiftype": ARPHRD,
+    "oiftype": ARPHRD,
+    "skuid": UID,
+    "skgid": GID,
+    "nftrace": INTEGER[1],
+    "rtclassid": REALM,
+    "secmark": INTEGER[32],
     "nfproto": NF_PROTO,
     "l4proto": INET_PROTO,
+    "ibrname": IFNAME,
+    "obrname": IFNAME,
     "pkttype": PKT_TYPE,
+    "cpu": INTEGER[32],
+    "iifgroup": DEVGROUP,
+    "oifgroup": DEVGROUP,
+    "cgroup": INTEGER[32],
+    "random": INTEGER[32],
+    "ipsec": BOOLEAN,
+    "iifkind": IFNAME,
+    "oifkind": IFNAME,
+    "ibrpvid": INTEGER[16],
+    "ibrvproto": ETHER_TYPE,
+    "time": DATE,
+    "day": DAY,
+    "hour": HOUR,
+    "sdif": IFACE_INDEX,
+    "sdifname": IFNAME,
 }
-"""The keys that are understood, with the type of each."""
+"""The keys, with the type of each."""
 
-UNSUPPORTED: Final = frozenset(
-    [
-        "iiftype",
-        "oiftype",
-        "skuid",
-        "skgid",
-        "nftrace",
-        "rtclassid",
-        "secmark",
-        "ibrname",
-        "obrname",
-        "cpu",
-        "iifgroup",
-        "oifgroup",
-        "cgroup",
-        "random",
-        "ipsec",
-        "iifkind",
-        "oifkind",
-        "ibrpvid",
-        "ibrvproto",
-        "time",
-        "day",
-        "hour",
-        "sdif",
-        "sdifname",
-        "secpath",
-        "ibriport",
-        "obriport",
-        "broute",
-    ]
-)
+_ALIASES: Final = {"secpath": "ipsec", "ibriport": "ibrname", "obriport": "obrname"}
 
 WITHOUT_META: Final = (
     *("mark", "iif", "iifname", "oif", "oifname", "pkttype"),
@@ -87,8 +92,13 @@ WITHOUT_META: Final = (
 )
 """The keys that are keywords, so that ``meta`` can be left out."""
 
+_PRINTED_WITHOUT_META: Final = frozenset(("iif", "iifname", "oif", "oifname", "iifgroup", "oifgroup"))
+_OF_BRIDGE: Final = frozenset(("ibrname", "obrname", "ibrpvid", "ibrvproto"))
+
 _NETWORK: Final = {IPV4: "ip", IPV6: "ip6"}
-_ETHER_TYPES: Final = {ETHERTYPE_IPV4: "ip", ETHERTYPE_IPV6: "ip6", 0x0806: "arp", 0x8100: "vlan"}
+_ETHER_TYPES: Final = {ETHERTYPE_IPV4: "ip", ETHERTYPE_IPV6: "ip6", 0x0806: "arp"}
+_ETHER: Final = 1
+"""ARPHRD_ETHER."""
 TRANSPORT: Final = {
     1: "icmp",
     2: "igmp",
@@ -104,16 +114,16 @@ TRANSPORT: Final = {
 }
 """Protocols above IP that have selectors of their own."""
 
-_KEYS: Final = (
-    "length, protocol, priority, mark, iif, oif, iifname, oifname, iiftype, oiftype, skuid, skgid, "
-    "nftrace, rtclassid, secmark, nfproto, l4proto, ibrname, obrname, pkttype, cpu, iifgroup, "
-    "oifgroup, cgroup, random, ipsec, iifkind, oifkind, ibrpvid, ibrvproto, time, day, hour, sdif, "
-    "sdifname"
-)
+_KEYS: Final = ", ".join(key for key in TYPES)
+_DAY: Final = 86_400
+_THURSDAY: Final = 4
+"""The first of January 1970."""
+_IPSEC_HOOKS: Final = frozenset((Hook.PREROUTING, Hook.INPUT, Hook.FORWARD, Hook.INGRESS))
+_SDIF_HOOKS: Final = frozenset((Hook.INPUT, Hook.FORWARD))
 
 
 class Meta(Selector):
-    """``meta mark`` and the like.
+    """``meta mark``, ``iifname`` and the like.
 
     Attributes:
         key: what is read.
@@ -126,21 +136,44 @@ class Meta(Selector):
         self.key = key
 
     def check(self, rule: RuleContext) -> Selector:
-        """``nfproto`` is for tables that see several families."""
+        """``nfproto`` is for tables that see several families; some keys are for bridges only."""
         if self.key == "nfproto" and rule.family is not Family.INET:
             raise rule.error("meta nfproto is only useful in the inet family", self.span)
+        if self.key == "nftrace" or (self.key in _OF_BRIDGE and rule.family is not Family.BRIDGE):
+            raise rule.error("Could not process rule: Operation not supported", self.span)
         return self
 
     def text(self) -> str:
         """The interface keys stand alone."""
-        return self.key if self.key in ("iif", "iifname", "oif", "oifname") else f"meta {self.key}"
+        return self.key if self.key in _PRINTED_WITHOUT_META else f"meta {self.key}"
+
+    @property
+    def byte_order(self) -> Literal["little", "big"]:
+        """Ethernet types are kept as they are sent."""
+        return "big" if self.datatype is ETHER_TYPE else "little"
+
+    @property
+    def opaque(self) -> bool:
+        """Security contexts and the VLAN filtering of bridges are not followed."""
+        return self.key in ("secmark", "ibrpvid", "ibrvproto")
+
+    @property
+    def hooks(self) -> frozenset[Hook] | None:
+        """Ref: nft_meta_get_validate."""
+        match self.key:
+            case "ipsec":
+                return _IPSEC_HOOKS
+            case "sdif" | "sdifname":
+                return _SDIF_HOOKS
+            case _:
+                return None
 
     def json(self) -> Json:
         """The key."""
         return {"meta": {"key": self.key}}
 
     def identity(self, value: Value) -> Identity | None:
-        """The protocol that a value of ``nfproto``, ``protocol`` or ``l4proto`` stands for."""
+        """The protocol that a value of a protocol key stands for."""
         if not isinstance(value, int):
             return None
         match self.key:
@@ -150,12 +183,16 @@ class Meta(Selector):
                 return Identity(Layer.NETWORK, _ETHER_TYPES[value])
             case "l4proto" if value in TRANSPORT:
                 return Identity(Layer.TRANSPORT, TRANSPORT[value])
+            case "iiftype":
+                return Identity(Layer.LINK, "ether" if value == _ETHER else "unknown")
             case _:
                 return None
 
     def load(self, compiler: Compiler) -> Load:
         """Read the key."""
-        del compiler
+        if self.key == "random":
+            random = compiler.environment.random
+            return lambda packet: random()
         return _LOADS[self.key]
 
     def equal(self, value: Value, compiler: Compiler) -> Predicate:
@@ -232,18 +269,41 @@ def _protocol(packet: Packet) -> int | None:
             return int.from_bytes(packet.link[-2:], "big") if packet.link else None
 
 
+def _unread(packet: Packet) -> None:
+    """No packet here belongs to a socket that has an owner or a control group."""
+
+
 _LOADS: Final[dict[str, Load]] = {
     "length": lambda packet: len(packet.data),
     "protocol": _protocol,
     "priority": lambda packet: packet.priority,
     "mark": lambda packet: packet.mark,
     "iif": _iif,
-    "iifname": _iifname,
     "oif": _oif,
+    "iifname": _iifname,
     "oifname": _oifname,
+    "iiftype": lambda packet: devices.link_type(packet.iif),
+    "oiftype": lambda packet: devices.link_type(packet.oif),
+    "iifgroup": lambda packet: devices.group(packet.iif),
+    "oifgroup": lambda packet: devices.group(packet.oif),
+    "iifkind": lambda packet: devices.kind(packet.iif),
+    "oifkind": lambda packet: devices.kind(packet.oif),
+    "skuid": _unread,
+    "skgid": _unread,
+    "cgroup": _unread,
+    "rtclassid": lambda packet: None if packet.dst is None else 0,
     "nfproto": lambda packet: packet.family,
     "l4proto": _l4proto,
+    "ibrname": lambda packet: devices.bridge(packet.iif),
+    "obrname": lambda packet: devices.bridge(packet.oif),
     "pkttype": lambda packet: packet.pkttype,
+    "cpu": lambda packet: 0,
+    "ipsec": lambda packet: 0,
+    "sdif": lambda packet: 0,
+    "sdifname": lambda packet: "",
+    "time": lambda packet: packet.time,
+    "day": lambda packet: (packet.time // SECOND // _DAY + _THURSDAY) % 7,
+    "hour": lambda packet: packet.time // SECOND % _DAY,
 }
 
 
@@ -252,12 +312,11 @@ def parse(parser: Parser) -> Meta:
     token = parser.advance()
     key = token
     if token.text == "meta":
-        if parser.token.kind.value not in ("string", "quoted string"):
+        if parser.token.kind.value not in ("string", "quoted string") or parser.at_word("exists", "missing"):
             raise parser.unexpected()
         key = parser.advance()
     span = parser.since(token.span)
-    if key.text in UNSUPPORTED:
-        raise parser.unsupported(f"'meta {key.text}' is", span)
-    if key.text not in TYPES:
+    name = _ALIASES.get(key.text, key.text)
+    if name not in TYPES:
         raise parser.error(f"syntax error, unexpected {key.text}, known keys are {_KEYS}", span)
-    return Meta(key.text, span)
+    return Meta(name, span)

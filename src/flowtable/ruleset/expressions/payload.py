@@ -6,9 +6,9 @@ Ref: net/netfilter/nft_payload.c:nft_payload_eval.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from flowtable.packet.packet import ETHERTYPE_IPV4, ETHERTYPE_IPV6
+from flowtable.packet.packet import ETHERTYPE_QINQ, ETHERTYPE_VLAN, IPV4, IPV6
 from flowtable.ruleset.element import Element
 from flowtable.ruleset.expressions.collection import AnonymousSet
 from flowtable.ruleset.expressions.headers import HEADERS, WITH_PORTS, Field, Header
@@ -28,14 +28,20 @@ if TYPE_CHECKING:
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
     from flowtable.ruleset.json.value import Json
+    from flowtable.ruleset.lexer import Token
     from flowtable.ruleset.parser import Parser
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.types.base import Value
 
     Read = Callable[[bytearray, int], int | None]
 
-_FAMILY: Final = {"ip": 2, "ip6": 10}
-_ETHER_TYPE: Final = {"ip": ETHERTYPE_IPV4, "ip6": ETHERTYPE_IPV6}
+_FAMILY: Final = {"ip": IPV4, "ip6": IPV6}
+_VLAN_TYPES: Final = (ETHERTYPE_VLAN, ETHERTYPE_QINQ)
+_ALIASES: Final = {"cfi": "dei", "seq": "sequence"}
+_ETHER: Final = 1
+"""ARPHRD_ETHER."""
+_VLAN_TAG: Final = 4
+"""Bytes by which a tag inside of another one is further behind."""
 
 
 class Payload(Selector):
@@ -45,15 +51,17 @@ class Payload(Selector):
         of: the header.
         name: the field's keyword.
         field: where the field is.
+        depth: how many VLAN tags stand in front of the one that it is of.
     """
 
-    __slots__ = ("field", "name", "of")
+    __slots__ = ("depth", "field", "name", "of")
 
-    def __init__(self, header: Header, name: str, span: Span) -> None:
+    def __init__(self, header: Header, name: str, span: Span, depth: int = 0) -> None:
         self.field: Field = header.fields[name]
         super().__init__(span, self.field.datatype)
         self.of = header
         self.name = name
+        self.depth = depth
 
     def text(self) -> str:
         """``tcp dport``."""
@@ -68,26 +76,49 @@ class Payload(Selector):
         """The header that the field is of."""
         return self.of.identity
 
+    @property
+    def byte_order(self) -> Literal["little", "big"]:
+        """Network order."""
+        return "big"
+
+    @property
+    def guards(self) -> Identity | None:
+        """Its header, which it looks for by family or protocol number."""
+        return self.of.identity if self.of.name in _FAMILY or self._number > 0 else None
+
+    @property
+    def _number(self) -> int:
+        """The Internet protocol of its header, 0 if that tells nothing."""
+        return self.of.number if self.of.layer is Layer.TRANSPORT and self.of.number > 0 else 0
+
     def check(self, rule: RuleContext) -> Selector:
         """Imply that the packet has this header.
 
         Ref: nftables src/payload.c:payload_gen_dependency.
         """
-        if self.of.layer is Layer.NETWORK:
-            imply_network(rule, self.of.name, self.span)
-        elif self.of.name == "th":
-            known = rule.transport
-            if known is not None and known.certain and known.protocol in WITH_PORTS:
-                return Payload(HEADERS[known.protocol], self.name, self.span)
-        else:
-            self._check_transport(rule)
+        match self.of.layer:
+            case Layer.LINK:
+                imply_ether(rule, self.span)
+                if self.of.name == "vlan":
+                    imply_vlan(rule, self.span)
+                    return Payload(self.of, self.name, self.span, rule.tags - 1)
+            case Layer.NETWORK:
+                imply_network(rule, self.of.name, self.span)
+            case _ if self.of.name == "th":
+                known = rule.transport
+                if known is not None and known.certain and known.protocol in WITH_PORTS:
+                    return Payload(HEADERS[known.protocol], self.name, self.span)
+            case _:
+                self._check_transport(rule)
         return self
 
     def _check_transport(self, rule: RuleContext) -> None:
         known = rule.transport
+        if rule.family is Family.ARP:
+            raise rule.error(f"conflicting protocols specified: arp vs. {self.of.name}", self.span)
         if known is None:
             if self.of.network and rule.network is None:
-                imply_network(rule, self.of.network, self.span)
+                imply_network(rule, self.of.network, self.span, by_header=True)
             imply_transport(rule, self.of.number, self.span)
         elif (other := known.conflict(self.of.name)) is not None:
             raise rule.error(f"conflicting protocols specified: {other} vs. {self.of.name}", self.span)
@@ -106,27 +137,35 @@ class Payload(Selector):
             raise rule.error(f"incompatible icmp match: rule has {got}, need {messages[0]}", self.span)
 
     def identity(self, value: Value) -> Identity | None:
-        """The transport protocol that a network header names, or the ICMP type."""
+        """The protocol that a link or network header names, or the ICMP type."""
         assert isinstance(value, int)
-        if self.datatype is INET_PROTO:
-            return Meta("l4proto", self.span).identity(value)
-        if self.of.network and self.name == "type":
-            return _message(self.of, value)
-        return None
+        match self.of.layer:
+            case Layer.LINK if self.name == "type":
+                if value in _VLAN_TYPES:
+                    return Identity(Layer.LINK, "vlan")
+                return Meta("protocol", self.span).identity(value)
+            case Layer.NETWORK if self.datatype is INET_PROTO:
+                return Meta("l4proto", self.span).identity(value)
+            case Layer.TRANSPORT if self.of.name in ("icmp", "icmpv6") and self.name == "type":
+                return _message(self.of, value)
+            case _:
+                return None
 
     @property
     def aligned(self) -> bool:
-        """Whether it is made of whole bytes."""
-        return self.field.offset % 8 == 0 and self.field.shift == 0
+        """Whether it is made of whole bytes behind the link layer."""
+        return self.of.layer is not Layer.LINK and self.field.offset % 8 == 0 and self.field.shift == 0
 
     def load(self, compiler: Compiler) -> Load:
         """Read the field; None if the packet ends before it or has no such header."""
-        read = _reader(self.field)
+        read = field_reader(self.field)
         first = self.field.first
+        if self.of.layer is Layer.LINK:
+            return link_load(read, first + self.depth * _VLAN_TAG, self.field.end + self.depth * _VLAN_TAG)
         if self.of.layer is Layer.NETWORK:
-            if self.of.identity in compiler.assured:
+            family = _FAMILY.get(self.of.name)
+            if family is None or self.of.identity in compiler.assured:
                 return lambda packet: read(packet.data, first)
-            family = self.of.number
             return lambda packet: read(packet.data, first) if packet.family == family else None
         if self.of.identity in compiler.assured:
             return lambda packet: read(packet.data, packet.thoff + first)
@@ -166,9 +205,9 @@ class Payload(Selector):
     def _starts_with(self, wanted: bytes, compiler: Compiler) -> Predicate:
         first = self.field.first
         if self.of.layer is Layer.NETWORK:
-            if self.of.identity in compiler.assured:
+            family = _FAMILY.get(self.of.name)
+            if family is None or self.of.identity in compiler.assured:
                 return lambda packet: packet.data.startswith(wanted, first)
-            family = self.of.number
             return lambda packet: packet.family == family and packet.data.startswith(wanted, first)
         if self.of.identity in compiler.assured:
             return lambda packet: packet.data.startswith(wanted, packet.thoff + first)
@@ -186,7 +225,7 @@ class Payload(Selector):
         )
 
 
-def _reader(field: Field) -> Read:
+def field_reader(field: Field) -> Read:
     """A function that reads the field of a header that starts at some offset minus its first byte."""
     size, shift = field.end - field.first, field.shift
     mask = field.datatype.maximum
@@ -231,21 +270,80 @@ def _one_of(selector: Payload, messages: tuple[int, ...]) -> Match:
     return Match(selector, Operator.EQ, AnonymousSet(elements, selector.datatype), selector.span)
 
 
-def imply_network(rule: RuleContext, protocol: str, span: Span) -> None:
-    """Imply that the packet is of a network protocol, ``ip`` or ``ip6``.
+def link_load(read: Read, first: int, end: int) -> Load:
+    """Read from the link-layer header on, which a packet of the box itself has not."""
+
+    def load(packet: Packet) -> int | None:
+        link = packet.link
+        if not link:
+            return None
+        return read(bytearray(link if end <= len(link) else link + packet.data), first)
+
+    return load
+
+
+def imply_ether(rule: RuleContext, span: Span) -> None:
+    """Imply that the packet came in on a device with Ethernet headers.
 
     Raises:
-        RulesetError: the rule has established another one.
+        RulesetError: the rule has established that it did not.
+    """
+    if rule.link is None:
+        selector = Meta("iiftype", span)
+        rule.statements.append(Match(selector, Operator.EQ, Exact(_ETHER), span))
+        rule.learn([Identity(Layer.LINK, "ether")], span)
+    elif rule.link.protocol == "unknown":
+        raise rule.error("conflicting protocols specified: unknown vs. ether", span)
+
+
+def imply_vlan(rule: RuleContext, span: Span) -> None:
+    """Imply that an Ethernet frame has a VLAN tag.
+
+    Raises:
+        RulesetError: the rule has established what else it carries.
+    """
+    if rule.tags:
+        return
+    if rule.network is not None and rule.network.span is not None:
+        raise rule.error("conflicting protocols specified: ether vs. vlan", span)
+    selector = Payload(HEADERS["ether"], "type", span)
+    rule.statements.append(Match(selector, Operator.EQ, Exact(ETHERTYPE_VLAN), span))
+    rule.learn([Identity(Layer.LINK, "vlan")], span)
+
+
+def imply_network(rule: RuleContext, protocol: str, span: Span, *, by_header: bool = False) -> None:
+    """Imply that the packet is of a network protocol, ``ip``, ``ip6`` or ``arp``.
+
+    Args:
+        rule: the rule.
+        protocol: the protocol.
+        span: what needs it.
+        by_header: a bridge looks into the Ethernet header for it.
+
+    Raises:
+        RulesetError: the rule has established another one, or its table sees none of that kind.
     """
     if rule.network is None:
-        if rule.family is Family.INET:
-            match = Match(Meta("nfproto", span), Operator.EQ, Exact(_FAMILY[protocol]), span)
-        else:
-            match = Match(Meta("protocol", span), Operator.EQ, Exact(_ETHER_TYPE[protocol]), span)
-        rule.statements.append(match)
+        rule.statements.append(_network_test(rule, protocol, span, by_header=by_header))
         rule.learn([Identity(Layer.NETWORK, protocol)], span)
     elif (other := rule.network.conflict(protocol)) is not None:
         raise rule.error(f"conflicting protocols specified: {other} vs. {protocol}", span)
+
+
+def _network_test(rule: RuleContext, protocol: str, span: Span, *, by_header: bool) -> Match:
+    number = HEADERS[protocol].number
+    if rule.family is Family.INET and protocol not in _FAMILY:
+        raise rule.error(f"conflicting protocols specified: inet vs. {protocol}", span)
+    selector: Selector
+    if rule.tags:
+        selector = Payload(HEADERS["vlan"], "type", span, rule.tags - 1)
+    elif rule.family is Family.INET:
+        selector, number = Meta("nfproto", span), _FAMILY[protocol]
+    elif rule.family is Family.BRIDGE and (by_header or protocol not in _FAMILY):
+        selector = Payload(HEADERS["ether"], "type", span)
+    else:
+        selector = Meta("protocol", span)
+    return Match(selector, Operator.EQ, Exact(number), span)
 
 
 def imply_transport(rule: RuleContext, number: int, span: Span) -> None:
@@ -259,12 +357,20 @@ def imply_transport(rule: RuleContext, number: int, span: Span) -> None:
 
 def parse(parser: Parser) -> Payload:
     """Read ``HEADER FIELD``."""
-    token = parser.advance()
+    return parse_field(parser, parser.advance())
+
+
+def parse_field(parser: Parser, token: Token) -> Payload:
+    """Read the field of a header whose keyword has been read."""
     header = HEADERS[token.text]
     field = parser.token
-    if field.kind is not Kind.STRING or field.text not in header.fields:
-        if token.text == "tcp" and parser.at_word("option"):
-            raise parser.unsupported("TCP options are", field.span)
-        raise parser.unexpected()
+    name = _ALIASES.get(field.text, field.text)
+    if header.name == "arp" and parser.at_word("saddr", "daddr"):
+        parser.advance()
+        if not parser.at_word("ether", "ip"):
+            raise parser.unexpected("ether", "ip")
+        name = f"{name} {parser.token.text}"
+    elif field.kind is not Kind.STRING or name not in header.fields:
+        raise parser.unexpected(*header.expecting)
     parser.advance()
-    return Payload(header, field.text, parser.since(token.span))
+    return Payload(header, name, parser.since(token.span))

@@ -1,12 +1,13 @@
-"""Setting marks and the priority.
+"""Setting what is known of a packet or of its connection.
 
-Ref: net/netfilter/nft_meta.c:nft_meta_set_eval, nft_ct.c:nft_ct_set_eval.
+Ref: net/netfilter/nft_meta.c:nft_meta_set_eval, nft_ct.c:nft_ct_set_eval, nft_ct_set_zone_eval.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
+from flowtable.packet.packet import PacketType
 from flowtable.ruleset.code import BREAK, GO_ON, Do
 from flowtable.ruleset.expressions.assigned import (
     anonymous_maps,
@@ -19,12 +20,16 @@ from flowtable.ruleset.expressions.assigned import (
 )
 from flowtable.ruleset.expressions.ct import Ct
 from flowtable.ruleset.expressions.meta import Meta
+from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.statement import Statement
-from flowtable.ruleset.values import Exact
+from flowtable.ruleset.statements.mangle import Mangle, Mangled, mangled
+from flowtable.ruleset.values import fail
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flowtable.packet.packet import Packet
-    from flowtable.ruleset.code import IntLoad, Op, Step
+    from flowtable.ruleset.code import IntLoad, Step
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.context import RuleContext
     from flowtable.ruleset.expressions.assigned import Assigned
@@ -33,8 +38,18 @@ if TYPE_CHECKING:
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.syntax import Term
 
-SETTABLE: Final = frozenset(("meta mark", "meta priority", "ct mark"))
-"""What can be set."""
+    Store = Callable[[Packet, int], None]
+
+_SETTABLE: Final = frozenset(
+    (
+        *("meta mark", "meta priority", "meta nftrace", "meta pkttype", "meta secmark"),
+        *("ct mark", "ct label", "ct event", "ct zone", "ct secmark"),
+    )
+)
+_PKTTYPE_HOOKS: Final = frozenset((Hook.PREROUTING, Hook.INGRESS))
+_TEMPLATE: Final = 1 << 11
+"""IPS_TEMPLATE: not a connection, but what chooses a zone for one."""
+_BOTH: Final = 3
 
 
 class Assign(Statement):
@@ -56,6 +71,18 @@ class Assign(Statement):
     def selectors(self) -> tuple[Selector, ...]:
         """What the value reads."""
         return assigned_selectors(self.assigned)
+
+    @property
+    def hooks(self) -> frozenset[Hook] | None:
+        """To whom a frame is addressed is settled early. Ref: nft_meta_set_validate."""
+        if self.target.text() == "meta pkttype":
+            return _PKTTYPE_HOOKS
+        return super().hooks
+
+    @property
+    def opaque(self) -> bool:
+        """Security contexts are the kernel's."""
+        return self.target.key == "secmark" or super().opaque
 
     @property
     def anonymous_sets(self) -> int:
@@ -82,45 +109,69 @@ class Assign(Statement):
 
     def compile(self, compiler: Compiler) -> Step:
         """Set it; a value that cannot be read ends the rule."""
-        if self.target.text().startswith("ct "):
+        if isinstance(self.target, Ct):
             compiler.track()
-        if isinstance(self.assigned, Exact):
-            value = self.assigned.value
-            assert isinstance(value, int)
-            return Do(_set_constant(self.target.text(), value))
+        store = self._store(compiler)
         load = cast("IntLoad", compile_assigned(self.assigned, compiler))
-        return Do(_set(self.target.text(), load))
+
+        def run(packet: Packet) -> int:
+            value = load(packet)
+            if value is None:
+                return BREAK
+            store(packet, value)
+            return GO_ON
+
+        return Do(run)
+
+    def _store(self, compiler: Compiler) -> Store:
+        target = self.target
+        if isinstance(target, Ct) and target.key == "zone":
+            set_zone = compiler.environment.set_zone
+            directions = _BOTH if target.direction is None else 1 << target.direction
+            return lambda packet, zone: set_zone(packet, zone, directions)
+        return _STORES[target.text()]
 
 
-def _set_constant(target: str, value: int) -> Op:
-    def set_mark(packet: Packet) -> int:
-        packet.mark = value
-        return GO_ON
-
-    def set_priority(packet: Packet) -> int:
-        packet.priority = value
-        return GO_ON
-
-    def set_connection_mark(packet: Packet) -> int:
-        if packet.ct is not None:
-            packet.ct.mark = value
-        return GO_ON
-
-    match target:
-        case "meta mark":
-            return set_mark
-        case "meta priority":
-            return set_priority
-        case _:
-            return set_connection_mark
+def _set_mark(packet: Packet, value: int) -> None:
+    packet.mark = value
 
 
-def _set(target: str, load: IntLoad) -> Op:
-    def run(packet: Packet) -> int:
-        value = load(packet)
-        return BREAK if value is None else _set_constant(target, value)(packet)
+def _set_priority(packet: Packet, value: int) -> None:
+    packet.priority = value
 
-    return run
+
+def _set_pkttype(packet: Packet, value: int) -> None:
+    """Ref: include/linux/skbuff.h:skb_pkt_type_ok."""
+    if value <= PacketType.OTHERHOST:
+        packet.pkttype = value
+
+
+def _set_connection_mark(packet: Packet, value: int) -> None:
+    connection = packet.ct
+    if connection is not None and not connection.status & _TEMPLATE:
+        connection.mark = value
+
+
+def _add_labels(packet: Packet, value: int) -> None:
+    """Labels are set, none is taken away. Ref: nf_conntrack_labels.c:nf_connlabels_replace."""
+    connection = packet.ct
+    if connection is not None and not connection.status & _TEMPLATE:
+        connection.labels |= value
+
+
+def _note(packet: Packet, value: int) -> None:
+    """Only what watches a kernel sees a difference."""
+
+
+_STORES: Final[dict[str, Store]] = {
+    "meta mark": _set_mark,
+    "meta priority": _set_priority,
+    "meta pkttype": _set_pkttype,
+    "meta nftrace": _note,
+    "ct mark": _set_connection_mark,
+    "ct label": _add_labels,
+    "ct event": _note,
+}
 
 
 class AssignSyntax(Statement):
@@ -133,12 +184,20 @@ class AssignSyntax(Statement):
 
     __slots__ = ("target", "value")
 
-    def __init__(self, target: Meta | Ct, value: Term, span: Span) -> None:
+    def __init__(self, target: Selector, value: Term, span: Span) -> None:
         super().__init__(span)
         self.target = target
         self.value = value
 
-    def check(self, rule: RuleContext) -> Assign:
-        """Check the value."""
-        assigned = check_assigned(self.value, self.target.datatype, rule, self.span)
-        return Assign(self.target, assigned, self.span)
+    def check(self, rule: RuleContext) -> Assign | Mangle:
+        """Whether it can be set, and to that value."""
+        target = self.target
+        if isinstance(target, Mangled):
+            return mangled(target, self.value, rule, self.span)
+        if not isinstance(target, Meta | Ct):
+            raise fail("Could not process rule: Operation not supported", target.span)
+        assigned = check_assigned(self.value, target.datatype, rule, self.span)
+        key = "ct zone" if target.text().endswith(" zone") else target.text()
+        if key not in _SETTABLE:
+            raise fail("Could not process rule: Operation not supported", self.span)
+        return Assign(target, assigned, self.span)

@@ -5,11 +5,13 @@ Ref: net/netfilter/nft_log.c:nft_log_eval.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from flowtable.ruleset.code import GO_ON, Do
 from flowtable.ruleset.environment import LogEntry
 from flowtable.ruleset.statement import Statement
+from flowtable.ruleset.syntax import Word
 
 if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
@@ -25,6 +27,7 @@ _WARN: Final = 4
 _AUDIT: Final = 8
 _PREFIX_SIZE: Final = 128
 """NF_LOG_PREFIXLEN, the terminating zero included."""
+_VARIABLE: Final = re.compile(r"\$([A-Za-z_.][A-Za-z0-9/\-_.]*)")
 _FLAGS: Final = ("tcp sequence", "tcp options", "ip options", "skuid", "ether")
 
 
@@ -63,13 +66,13 @@ class Log(Statement):
         del stateless
         entry = self.entry
         words = ["log"]
-        if entry.prefix:
+        if "prefix" in self.options:
             words.append(f'prefix "{entry.prefix}"')
         if entry.group is not None:
             words.append(f"group {entry.group}")
-            if entry.snaplen:
+            if "snaplen" in self.options:
                 words.append(f"snaplen {entry.snaplen}")
-            if entry.queue_threshold:
+            if "queue-threshold" in self.options:
                 words.append(f"queue-threshold {entry.queue_threshold}")
         elif entry.level not in (None, _WARN):
             assert entry.level is not None
@@ -125,20 +128,18 @@ def parse(parser: Parser) -> Log:
         options.add(option)
         match option:
             case "prefix":
-                if parser.token.kind.value == "'$'":
-                    raise parser.unsupported("variables in log prefixes are", parser.token.span)
-                prefix = parser.text().text
+                prefix = _parse_prefix(parser)
             case "level":
                 name = parser.text()
                 if name.text not in _LEVELS:
                     raise parser.error("invalid log level", name.span)
                 level = _LEVELS.index(name.text)
             case "group":
-                group = parser.number("number")
+                group = parser.number("number") & 0xFFFF
             case "snaplen":
                 snaplen = parser.number("number")
             case "queue-threshold":
-                threshold = parser.number("number")
+                threshold = parser.number("number") & 0xFFFF
             case _:
                 flags |= _parse_flags(parser)
     entry = LogEntry(
@@ -152,6 +153,20 @@ def parse(parser: Parser) -> Log:
     return Log(parser.since(start), entry, frozenset(options))
 
 
+def _parse_prefix(parser: Parser) -> str:
+    """Read a prefix, and put the values of variables in it in their place."""
+    token = parser.text()
+    parts = _VARIABLE.split(token.text)
+    for index in range(1, len(parts), 2):
+        value = parser.scope.find(parts[index])
+        if value is None:
+            raise parser.error(f"unknown identifier '{parts[index]}'", token.span)
+        if not isinstance(value, Word):
+            raise parser.error(f"variable '{parts[index]}' is no text", token.span)
+        parts[index] = value.text
+    return "".join(parts)
+
+
 def _parse_flags(parser: Parser) -> set[str]:
     if parser.accept_word("all"):
         return set(_FLAGS)
@@ -159,7 +174,7 @@ def _parse_flags(parser: Parser) -> set[str]:
         flags = set()
         while True:
             if not parser.at_word("sequence", "options"):
-                raise parser.unexpected("sequence", "options")
+                raise parser.unexpected("seq", "options")
             flags.add(f"tcp {parser.advance().text}")
             if parser.token.kind.value != "comma":
                 return flags

@@ -114,9 +114,7 @@ class Match(Statement):
         else:
             right = _format(self.right, self)
         sign = self.operator.value
-        if self.operator is Operator.EQ and (
-            not isinstance(left, Bitwise) or isinstance(self.right, Interval)
-        ):
+        if self.operator is Operator.EQ and (not left.computed or isinstance(self.right, Interval)):
             sign = ""
         return " ".join(filter(None, (left.text(), sign, right)))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.ruleset.expressions.bitwise import Bitwise, check_expression
 from flowtable.ruleset.expressions.collection import AnonymousSet, check_set
 from flowtable.ruleset.expressions.concatenation import Concat
+from flowtable.ruleset.expressions.shift import Shift
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.statement import Statement
 from flowtable.ruleset.statements.match import Match, Operator
@@ -17,11 +18,24 @@ from flowtable.ruleset.syntax import (
     ConcatTerm,
     FlagsTerm,
     ListTerm,
+    Literal,
     MapTerm,
     ReferenceTerm,
     SetTerm,
 )
-from flowtable.ruleset.values import Exact, Fields, Interval, Key, fail, flags, key, unsupported_value
+from flowtable.ruleset.types import BOOLEAN, INTEGER
+from flowtable.ruleset.types.number import Integer
+from flowtable.ruleset.values import (
+    Exact,
+    Fields,
+    Interval,
+    Key,
+    fail,
+    flags,
+    key,
+    mismatch,
+    unsupported_value,
+)
 
 if TYPE_CHECKING:
     from flowtable.ruleset.context import RuleContext
@@ -75,10 +89,14 @@ class MatchSyntax(Statement):
         if isinstance(self.left, MapTerm):
             raise unsupported_value(self.left)
         left = check_expression(self.left, rule)
+        if isinstance(self.right, Literal) and self.right.datatype is BOOLEAN:
+            left = left.presence()
+        if isinstance(left, Shift) and not isinstance(left.datatype, Integer):
+            raise mismatch(left.datatype, INTEGER[left.datatype.bits], self.right.span, left.span)
         match = self._normalise(left, rule)
         identities = match.identities
         if identities:
-            rule.learn(identities, left.span, certain=match.identity is not None)
+            rule.learn(identities, self.span, certain=match.identity is not None)
         return match
 
     def _normalise(self, left: Selector, rule: RuleContext) -> Match:

@@ -115,7 +115,7 @@ class Nat(Statement):
     def check(self, rule: RuleContext) -> Nat:
         """Settle the family, and the types of address and port."""
         if rule.family not in (Family.IP, Family.IP6, Family.INET):
-            raise rule.error("NAT is only supported for IPv4/IPv6", self.span)
+            raise rule.error("NAT is only supported for IPv4/IPv6", self.keyword)
         if self.address is not None or self.family:
             self._check_family(rule)
             self._shows_family = rule.family is Family.INET
@@ -314,7 +314,7 @@ def parse(parser: Parser) -> Nat:
     if kind in (NatKind.SNAT, NatKind.DNAT):
         family, prefix = _parse_family(parser)
         parser.accept_word("to")
-        if not parser.at(Kind.COLON):
+        if family or not parser.at(Kind.COLON):
             address = _parse_address(parser)
         if parser.accept(Kind.COLON):
             port = _parse_range(parser)
@@ -343,8 +343,7 @@ def _parse_family(parser: Parser) -> tuple[str, bool]:
     if parser.accept_word("addr"):
         parser.expect(Kind.DOT, ".")
         parser.expect_word("port")
-    if parser.at_word("interval"):
-        raise parser.unsupported(f"'{parser.token.text}' in nat statements is", parser.token.span)
+    parser.accept_word("interval")
     return family, parser.accept_word("prefix") is not None
 
 
@@ -376,12 +375,12 @@ def _parse_range(parser: Parser) -> Term:
 
 
 def _parse_flags(parser: Parser) -> frozenset[str]:
+    """Read the flags; a second list replaces the first."""
     flags: set[str] = set()
     while parser.at_word(*_FLAGS):
-        flags.add(parser.advance().text)
-        if not parser.at(Kind.COMMA):
-            break
-        parser.advance()
-        if not parser.at_word(*_FLAGS):
-            raise parser.unexpected(*_FLAGS)
+        flags = {parser.advance().text}
+        while parser.accept(Kind.COMMA):
+            if not parser.at_word(*_FLAGS):
+                raise parser.unexpected(*_FLAGS)
+            flags.add(parser.advance().text)
     return frozenset(flags)

@@ -61,8 +61,10 @@ class Reject(Statement):
 
     def check(self, rule: RuleContext) -> Reject:
         """Settle which answer fits the family, and imply the protocol it needs."""
-        if rule.family not in (Family.IP, Family.IP6, Family.INET, Family.NETDEV):
-            raise rule.error("unsupported family", self.span)
+        if rule.family is Family.ARP:
+            raise rule.error("cannot use reject with arp", self.span)
+        if rule.network is not None and rule.network.protocol == "arp":
+            raise rule.error("cannot reject this network family", self.span, rule.network.span)
         if not self.reply:
             known = rule.network.protocol if rule.network else ""
             self.reply = {"ip": "icmp", "ip6": "icmpv6"}.get(known, "icmpx")
@@ -86,7 +88,7 @@ class Reject(Statement):
         elif rule.family in (Family.IP, Family.IP6):
             raise rule.error("abstracted ICMP unreachable not supported", at, self._keyword)
         elif self.code not in _ICMPX:
-            raise rule.error("Could not process rule: Invalid argument", self.span)
+            raise rule.error("Could not process rule: Invalid argument", self._keyword)
         if self.code == _PORT_UNREACHABLE[self.reply]:
             self.bare = rule.family in (Family.IP, Family.IP6) or rule.network is None
         return self

@@ -136,9 +136,9 @@ def parse(parser: Parser) -> Statement:
     while word := parser.accept_word("mss", "wscale", "timestamp", "sack-perm"):
         match word:
             case "mss":
-                proxy.mss = parser.number("number")
+                proxy.mss = parser.number("number") & 0xFFFF
             case "wscale":
-                proxy.wscale = parser.number("number")
+                proxy.wscale = parser.number("number") & 0xFF
             case "timestamp":
                 proxy.timestamp = True
             case _:

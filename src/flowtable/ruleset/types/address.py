@@ -64,10 +64,13 @@ class EtherAddress(DataType):
     """A MAC address."""
 
     def parse(self, word: Word) -> Value:
-        """Six hexadecimal numbers with colons."""
+        """Six hexadecimal numbers with colons, or one number."""
+        number = as_number(word)
+        if number is not None:
+            return number
         parts = word.text.split(":")
         if len(parts) != 6 or not all(re.fullmatch("[0-9A-Fa-f]{1,2}", part) for part in parts):
-            raise ValueError(f"Could not parse {self.description}")
+            raise ValueError("Invalid LL address")
         return int.from_bytes(bytes(int(part, 16) for part in parts), "big")
 
     def format(self, value: Value) -> str:

@@ -101,3 +101,22 @@ TCP_FLAG: Final = Flags(
     8,
     {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ecn": 64, "cwr": 128},
 )
+CT_EVENT: Final = Flags(
+    "ct_event",
+    "conntrack event bits",
+    32,
+    {
+        "new": 1,
+        "related": 2,
+        "destroy": 4,
+        "reply": 8,
+        "assured": 16,
+        "protoinfo": 32,
+        "helper": 64,
+        "mark": 128,
+        "seqadj": 256,
+        "secmark": 512,
+        "label": 1024,
+    },
+)
+"""Ref: include/uapi/linux/netfilter/nf_conntrack_common.h:ip_conntrack_events."""

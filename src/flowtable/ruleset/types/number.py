@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from flowtable.ruleset.types.base import DataType, Value, as_number
@@ -18,6 +19,14 @@ class Integer(DataType):
 
     def __init__(self, bits: int) -> None:
         super().__init__("integer", "integer", bits)
+
+
+class Hexadecimal(Integer):
+    """A number that is printed in hexadecimal digits: bytes of a header that has no name for them."""
+
+    def format(self, value: Value) -> str:
+        """Without leading zeros."""
+        return f"0x{value:x}"
 
 
 class Mark(DataType):
@@ -114,6 +123,18 @@ class Time(DataType):
         """Whole seconds."""
         assert isinstance(value, int)
         return value // 1000
+
+
+@cache
+def integer(bits: int) -> Integer:
+    """The type of numbers of a width, in bits."""
+    return INTEGER.get(bits) or Integer(bits)
+
+
+@cache
+def hexadecimal(bits: int) -> Hexadecimal:
+    """The type of raw bytes of a width, in bits."""
+    return Hexadecimal(bits)
 
 
 INTEGER: Final = {bits: Integer(bits) for bits in (1, 2, 3, 4, 6, 8, 12, 13, 16, 20, 32, 64)}

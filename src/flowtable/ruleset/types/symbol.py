@@ -74,7 +74,7 @@ class Boolean(Symbolic):
         return bool(value)
 
 
-BOOLEAN: Final = Boolean("boolean", "boolean type", 1, {"exists": 1, "missing": 0})
+BOOLEAN: Final = Boolean("boolean", "boolean type", 8, {"exists": 1, "missing": 0})
 CT_DIR: Final = Symbolic("ct_dir", "conntrack direction", 8, {"original": 0, "reply": 1}, per_line=5)
 PKT_TYPE: Final = Symbolic(
     "pkt_type",
@@ -207,3 +207,90 @@ ICMPX_CODE: Final = Symbolic(
     {"no-route": 0, "port-unreachable": 1, "host-unreachable": 2, "admin-prohibited": 3},
 )
 """Ref: include/uapi/linux/netfilter/nf_tables.h:nft_reject_inet_code."""
+ARPHRD: Final = Symbolic(
+    "iface_type",
+    "network interface type",
+    16,
+    {
+        "ether": 1,
+        "ppp": 512,
+        "ipip": 768,
+        "ipip6": 769,
+        "loopback": 772,
+        "sit": 776,
+        "ipgre": 778,
+    },
+)
+"""Ref: include/uapi/linux/if_arp.h."""
+ARP_OPERATION: Final = Symbolic(
+    "arp_op",
+    "ARP operation",
+    16,
+    {"request": 1, "reply": 2, "rrequest": 3, "rreply": 4, "inrequest": 8, "inreply": 9, "nak": 10},
+)
+FIB_TYPE: Final = Symbolic(
+    "fib_addrtype",
+    "fib address type",
+    32,
+    {
+        "unspec": 0,
+        "unicast": 1,
+        "local": 2,
+        "broadcast": 3,
+        "anycast": 4,
+        "multicast": 5,
+        "blackhole": 6,
+        "unreachable": 7,
+        "prohibit": 8,
+    },
+)
+"""Ref: include/uapi/linux/rtnetlink.h."""
+IGMP_TYPE: Final = Symbolic(
+    "igmp_type",
+    "IGMP type",
+    8,
+    {
+        "membership-query": 0x11,
+        "membership-report-v1": 0x12,
+        "membership-report-v2": 0x16,
+        "membership-report-v3": 0x22,
+        "leave-group": 0x17,
+    },
+)
+MH_TYPE: Final = Symbolic(
+    "mh_type",
+    "Mobility Header Type",
+    8,
+    {
+        "binding-refresh-request": 0,
+        "home-test-init": 1,
+        "careof-test-init": 2,
+        "home-test": 3,
+        "careof-test": 4,
+        "binding-update": 5,
+        "binding-acknowledgement": 6,
+        "binding-error": 7,
+        "fast-binding-update": 8,
+        "fast-binding-acknowledgement": 9,
+        "fast-binding-advertisement": 10,
+        "experimental-mobility-header": 11,
+        "home-agent-switch-message": 12,
+    },
+)
+DCCP_TYPE: Final = Symbolic(
+    "dccppkt_type",
+    "DCCP packet type",
+    4,
+    {
+        "request": 0,
+        "response": 1,
+        "data": 2,
+        "ack": 3,
+        "dataack": 4,
+        "closereq": 5,
+        "close": 6,
+        "reset": 7,
+        "sync": 8,
+        "syncack": 9,
+    },
+)

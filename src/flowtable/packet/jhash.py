@@ -1,6 +1,6 @@
-"""Jenkins' lookup3, with which Linux spreads connections over a range of addresses.
+"""Jenkins' lookup3, with which Linux spreads packets and connections.
 
-Ref: include/linux/jhash.h:jhash2; Bob Jenkins, "lookup3.c" (2006).
+Ref: include/linux/jhash.h; Bob Jenkins, "lookup3.c" (2006).
 """
 
 from __future__ import annotations
@@ -46,8 +46,18 @@ def _final(a: int, b: int, c: int) -> int:
 
 def jhash2(words: Sequence[int], initial: int) -> int:
     """Hash of 32-bit words, 32 bit."""
-    a = b = c = _GOLDEN + (len(words) << 2) + initial & _M
-    left = list(words)
+    return _hash(list(words), _GOLDEN + (len(words) << 2) + initial & _M)
+
+
+def jhash(data: bytes, initial: int) -> int:
+    """Hash of bytes as a little-endian machine has it, 32 bit."""
+    padded = data + bytes(-len(data) % 4)
+    words = [int.from_bytes(padded[at : at + 4], "little") for at in range(0, len(padded), 4)]
+    return _hash(words, _GOLDEN + len(data) + initial & _M)
+
+
+def _hash(left: list[int], start: int) -> int:
+    a = b = c = start
     while len(left) > 3:
         a, b, c = _mix(a + left[0] & _M, b + left[1] & _M, c + left[2] & _M)
         del left[:3]
