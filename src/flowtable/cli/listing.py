@@ -5,8 +5,10 @@ A line holds, in this order:
 
 * ``l4name l4num``, and for entries that forward: seconds until they have been idle for too long;
 * for TCP, the state of the connection as connection tracking knows it;
-* for the original and for the reply direction: the device and the tuple that packets arrive
-  with, and the device they leave through, with the packets and bytes the fast path forwarded;
+* for the original and for the reply direction: the device, what is around the packets there,
+  and the tuple that packets arrive with; the device they leave through, what the fast path puts
+  around them, and the packets and bytes that it forwarded. Around a packet are, from the outside,
+  ``vlan=`` (802.1Q), ``svlan=`` (802.1ad), ``pppoe=`` (session), ``ipip=`` and ``ip6ip6=`` (far end);
 * ``[SNAT]``, ``[DNAT]``: what is translated, which the tuples tell: packets leave with the
   addresses of the other direction's tuple, turned round;
 * ``[CLOSING]`` after a FIN or RST on the fast path, ``[GONE]`` once the connection was deleted,
@@ -24,18 +26,20 @@ from flowtable.clock import MILLISECOND, SECOND
 from flowtable.conntrack.connection import TcpState
 from flowtable.conntrack.listing import conntrack_line, live
 from flowtable.flows.entry import FlowFlag
-from flowtable.packet.packet import GRE, TCP, UDP
+from flowtable.packet.packet import ETHERTYPE_PPPOE_SESSION, ETHERTYPE_QINQ, ETHERTYPE_VLAN, GRE, TCP, UDP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flowtable.flows.entry import Direction, FlowEntry
+    from flowtable.flows.side import Side
     from flowtable.flows.teardown import Teardown
+    from flowtable.packet.flowkey import Encap
     from flowtable.router import Box
-    from flowtable.topology.topology import Topology
 
 _L4_NAMES: Final = {TCP: "tcp", UDP: "udp", GRE: "gre"}
 _WITH_PORTS: Final = (TCP, UDP)
+_AROUND: Final = {ETHERTYPE_VLAN: "vlan", ETHERTYPE_QINQ: "svlan", ETHERTYPE_PPPOE_SESSION: "pppoe"}
 
 
 def connection_lines(box: Box) -> Iterator[str]:
@@ -47,15 +51,15 @@ def connection_lines(box: Box) -> Iterator[str]:
 def flow_lines(box: Box) -> Iterator[str]:
     """The flow entries of a box that were not torn down."""
     box.flowtables.synchronise_all()
-    return (_line(each, box.topology, box.now) for each in box.flowtables.entries() if not each.torn_down)
+    return (_line(each, box.now) for each in box.flowtables.entries() if not each.torn_down)
 
 
-def ended_line(entry: FlowEntry, reason: Teardown, now: int, topology: Topology) -> str:
+def ended_line(entry: FlowEntry, reason: Teardown, now: int) -> str:
     """A flow entry that is torn down just now, nanoseconds."""
-    return f"{_line(entry, topology, now)} reason={reason.name}"
+    return f"{_line(entry, now)} reason={reason.name}"
 
 
-def _line(entry: FlowEntry, topology: Topology, now: int) -> str:
+def _line(entry: FlowEntry, now: int) -> str:
     connection = entry.connection
     original, reply = entry.directions
     used = max(original.used, reply.used, entry.created)
@@ -63,8 +67,8 @@ def _line(entry: FlowEntry, topology: Topology, now: int) -> str:
         f"{_L4_NAMES[connection.l4proto]:<8} {connection.l4proto}",
         "" if entry.torn_down else str(max(entry.expires - now, 0) // SECOND),
         TcpState(connection.tcp.state).name if connection.tcp is not None else "",
-        _direction(original, topology),
-        _direction(reply, topology),
+        _direction(original),
+        _direction(reply),
         "[SNAT]" if entry.flags & FlowFlag.SNAT else "",
         "[DNAT]" if entry.flags & FlowFlag.DNAT else "",
         _status(entry),
@@ -75,13 +79,34 @@ def _line(entry: FlowEntry, topology: Topology, now: int) -> str:
     return " ".join(field for field in fields if field)
 
 
-def _direction(direction: Direction, topology: Topology) -> str:
+def _direction(direction: Direction) -> str:
     key = direction.key
-    ports = f" sport={key.sport} dport={key.dport}" if key.l4proto in _WITH_PORTS else ""
-    return (
-        f"iif={topology.indexes[key.iif].name} src={ip_address(key.source)} dst={ip_address(key.destination)}"
-        f"{ports} oif={direction.device.name} packets={direction.packets} bytes={direction.bytes}"
-    )
+    entrance, exit_ = direction.entrance, direction.exit
+    fields = [
+        f"iif={entrance.port.name}",
+        *_around(entrance.encap, entrance),
+        f"src={ip_address(key.source)}",
+        f"dst={ip_address(key.destination)}",
+    ]
+    if key.l4proto in _WITH_PORTS:
+        fields += [f"sport={key.sport}", f"dport={key.dport}"]
+    fields += [
+        f"oif={direction.device.name}",
+        *_around(exit_.push, exit_),
+        f"packets={direction.packets}",
+        f"bytes={direction.bytes}",
+    ]
+    return " ".join(fields)
+
+
+def _around(encap: Encap, side: Side) -> Iterator[str]:
+    """What is around packets to or from one side, from the outside."""
+    for identifier, protocol in encap:
+        if protocol in _AROUND:
+            yield f"{_AROUND[protocol]}={identifier}"
+        elif side.tunnel is not None:
+            tunnel = side.tunnel.device
+            yield f"{tunnel.kind.value}={ip_address(tunnel.remote)}"
 
 
 def _status(entry: FlowEntry) -> str:

@@ -139,7 +139,7 @@ def run(
     tally = Tally()
 
     def remember(entry: FlowEntry, reason: Teardown, now: int) -> None:
-        past.append(ended_line(entry, reason, now, topology))
+        past.append(ended_line(entry, reason, now))
 
     flow_ended = remember if ended else None
     try:
