@@ -6,7 +6,8 @@ from ipaddress import ip_address
 
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.topology.device import Address, AddrGenMode, Device
-from flowtable.topology.route import Fib, Route
+from flowtable.topology.fib import Fib
+from flowtable.topology.route import Route, RouteTable
 from flowtable.topology.topology import Topology
 
 LAN_MAC = bytes.fromhex("020000000101")
@@ -58,8 +59,8 @@ def line(route: Route) -> str:
         words.append(f"via {ip_address(route.gateway)}")
     if route.oif is not None:
         words.append(f"dev {route.oif.name}")
-    if route.table.name == "LOCAL":
-        words.append("table local")
+    if route.table != RouteTable.MAIN:
+        words.append(f"table {'local' if route.table == RouteTable.LOCAL else route.table}")
     if route.protocol.value == "kernel":
         words.append("proto kernel")
     if route.family == IPV4 and route.scope.name != "UNIVERSE":

@@ -249,7 +249,8 @@ class TestErrors:
             ('devices¦: "\\Uffffffff"', "what follows has an escape of no character"),
             (
                 "¦" + "a" * 200 + ": 1\ndevices: []",
-                f"unknown key {'a' * 40!r}; expected devices, routes, neighbours, fdb, sysctls, services",
+                f"unknown key {'a' * 40!r}; expected devices, rules, routes, neighbours, fdb, sysctls, "
+                "services",
             ),
         ],
     )
@@ -376,9 +377,9 @@ class TestErrors:
                 "routes[0].mtu: expected 1280..65535, got 1279",
             ),
             (
-                "routes: [{to: 10.0.0.0/8, type: ¦throw}]",
+                "routes: [{to: 10.0.0.0/8, type: ¦nat}]",
                 "routes[0].type: expected unicast, local, broadcast, anycast, multicast, "
-                "blackhole, unreachable or prohibit, got throw",
+                "blackhole, unreachable, prohibit or throw, got nat",
             ),
             (
                 "routes: [{to: ¦ten, dev: lan0}]",

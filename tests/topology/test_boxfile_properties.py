@@ -20,7 +20,8 @@ from flowtable.topology.fdb import Fdb, FdbEntry, FdbState
 from flowtable.topology.macvlan import Macvlan, MacvlanMode
 from flowtable.topology.neighbour import VALID, NeighbourState
 from flowtable.topology.pppoe import Pppoe
-from flowtable.topology.route import REJECTING, Route, RouteType
+from flowtable.topology.route import NOWHERE, Route, RouteTable, RouteType
+from flowtable.topology.rule import STANDARD, Rule, RuleAction
 from flowtable.topology.sysctl import Sysctls
 from flowtable.topology.topology import Service, Topology
 from flowtable.topology.tunnel import Tunnel
@@ -37,6 +38,8 @@ def facts(topology: Topology) -> object:
         [[said(getattr(device, f.name)) for f in fields(device)] for device in topology.devices.values()],
         shown(topology.fib4),
         shown(topology.fib6),
+        list(topology.fib4.rules),
+        list(topology.fib6.rules),
         [
             [(r.destination, r.metric, r.gateway, r.oif and r.oif.name) for r in fib if r.gateway]
             for fib in (topology.fib4, topology.fib6)
@@ -130,7 +133,7 @@ def routes(draw, topology: Topology) -> Route:
     network = int.from_bytes(draw(pool)) >> bits - prefixlen << bits - prefixlen
     kind = draw(st.sampled_from(RouteType))
     own = [a.address for d in topology.devices.values() for a in d.addresses if a.family == family]
-    ends = kind in REJECTING
+    ends = kind in NOWHERE
     return Route(
         family,
         network.to_bytes(bits // 8),
@@ -142,6 +145,7 @@ def routes(draw, topology: Topology) -> Route:
         mtu=draw(st.none() | st.integers(1280, 65535)),
         source=draw(st.none() | st.sampled_from(own)) if own else None,
         onlink=draw(st.booleans()),
+        table=draw(tables),
     )
 
 
@@ -256,6 +260,33 @@ def add_layer2(draw, topology: Topology) -> None:
                 pass
 
 
+tables = st.sampled_from(RouteTable) | st.integers(1, 2**32 - 1)
+
+
+@st.composite
+def rules(draw, pool: st.SearchStrategy[bytes], bits: int) -> Rule:
+    def network() -> tuple[bytes, int] | None:
+        if draw(st.booleans()):
+            return None
+        prefixlen = draw(st.integers(0, bits))
+        value = int.from_bytes(draw(pool)) >> bits - prefixlen << bits - prefixlen
+        return value.to_bytes(bits // 8), prefixlen
+
+    action = draw(st.sampled_from(RuleAction))
+    mask = draw(st.integers(0, 2**32 - 1))
+    return Rule(
+        draw(st.integers(0, 2**32 - 1)),
+        action,
+        draw(tables) if action is RuleAction.LOOKUP else 0,
+        network(),
+        network(),
+        draw(st.none() | st.sampled_from(["lo", "eth9", "true"])),
+        draw(st.none() | st.just("eth9")),
+        draw(st.integers(0, 2**32 - 1)) if mask else 0,
+        mask,
+    )
+
+
 @st.composite
 def topologies(draw) -> Topology:
     sysctls = Sysctls()
@@ -288,6 +319,11 @@ def topologies(draw) -> Topology:
             topology.add_address(draw(st.sampled_from(devices)), address)
         except TopologyError:
             continue
+    for fib, pool, bits in ((topology.fib4, ipv4, 32), (topology.fib6, ipv6, 128)):
+        for rule in draw(st.lists(rules(pool, bits), max_size=2, unique=True)):
+            fib.add_rule(rule)
+        if draw(st.booleans()):
+            fib.remove_rule(draw(st.sampled_from(STANDARD)))
     for _ in range(draw(st.integers(0, 4))):
         route = draw(routes(topology))
         try:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowtable.packet.packet import IPV4, IPV6
-from flowtable.topology import route as route_module
+from flowtable.topology import fib as fib_module
 from flowtable.topology.device import Address, AddrGenMode, Device, Scope
 from flowtable.topology.error import TopologyError
 from flowtable.topology.route import RouteProtocol, RouteTable, RouteType
@@ -188,7 +188,7 @@ class TestGeneration:
         assert box.fib4.generation != before
 
     def test_the_memory_is_bounded(self, box, monkeypatch):
-        monkeypatch.setattr(route_module, "CACHE_SIZE", 4)
+        monkeypatch.setattr(fib_module, "CACHE_SIZE", 4)
         box.fib4.add(route("0.0.0.0/0", gateway="198.51.100.1"))
         for i in range(50):
             assert found(box, f"8.8.8.{i}") == found(box, f"8.8.8.{i}", oif=box.devices["wan0"])

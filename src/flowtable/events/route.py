@@ -12,7 +12,8 @@ from flowtable.topology.error import TopologyError
 if TYPE_CHECKING:
     from flowtable.router import Box
     from flowtable.topology.boxfile.reader import Field
-    from flowtable.topology.route import Fib, Route
+    from flowtable.topology.fib import Fib
+from flowtable.topology.route import Route
 
 
 def route(field: Field, box: Box) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
     from flowtable.profile import Profile
     from flowtable.topology.device import Device
-    from flowtable.topology.route import Fib
+    from flowtable.topology.fib import Fib
     from flowtable.topology.sysctl import Sysctls
     from flowtable.topology.topology import Topology
 

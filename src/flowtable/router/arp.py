@@ -183,7 +183,7 @@ class Arp:
         topology = self._topology
         if not may_be_source(topology, device, sender):
             return False
-        return not isinstance(validate_source(topology, device, sender, None), Drop)
+        return not isinstance(validate_source(topology, device, sender, _ANY, None), Drop)
 
     def _ignores(self, device: Device, sender: bytes, target: bytes) -> bool:
         """Ref: net/ipv4/arp.c:arp_ignore, net/ipv4/devinet.c:inet_confirm_addr."""

@@ -19,6 +19,7 @@ from flowtable.router.reply import attach, echoed_options, icmp_reply, midnight
 from flowtable.topology.device import Scope
 from flowtable.topology.route import REJECTING, RouteType
 from flowtable.topology.source import inet_select_addr
+from flowtable.topology.vrf import domain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,10 +125,11 @@ class Icmp:
             options = b""
         sender = bytes(data[12:16])
         fib = self._topology.fib4
-        route = fib.lookup(sender)
+        source = self._source(packet)
+        route = fib.lookup(sender, oif=domain(packet.iif), source=source)
         if route is None or route.type in REJECTING or route.device is None:
             return Silence.NO_ROUTE
-        source = self._source(packet) or fib.select_source(route, sender) or _DUMMY
+        source = source or fib.select_source(route, sender) or _DUMMY
         if limited and not self._allow_host(sender, route, now):
             return Silence.HOST_LIMIT
         room = min(route.path_mtu, icmp.MAX_ERROR) - 20 - len(options) - icmp.HEADER
@@ -203,10 +205,11 @@ class Icmp:
             return
         sender = bytes(data[12:16])
         fib = self._topology.fib4
-        route = fib.lookup(sender)
+        source = self._local_destination(packet)
+        route = fib.lookup(sender, oif=domain(packet.iif), source=source)
         if route is None or route.type in REJECTING or route.device is None:
             return
-        source = self._local_destination(packet) or fib.select_source(route, sender)
+        source = source or fib.select_source(route, sender)
         if source is None or (limited and not self._allow_host(sender, route, now)):
             return
         answer = icmp_reply(

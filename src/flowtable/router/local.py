@@ -31,6 +31,7 @@ from flowtable.router.reject import reset_segment
 from flowtable.router.reply import echoed_options, local_packet, record_route
 from flowtable.topology.device import link_local
 from flowtable.topology.route import REJECTING, RouteType
+from flowtable.topology.vrf import domain
 
 if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
@@ -244,10 +245,10 @@ class Local:
         data = packet.data
         sender = bytes(data[12:16])
         fib = self._topology.fib4
-        route = fib.lookup(sender)
+        own = bytes(data[16:20])
+        route = fib.lookup(sender, oif=domain(packet.iif), source=own)
         if route is None or route.type in REJECTING or route.device is None:
             return
-        own = bytes(data[16:20])
         options = echoed_options(data)
         answer = local_packet(
             ipv4.build(

@@ -11,6 +11,7 @@ from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4
 from flowtable.router import postrouting
 from flowtable.ruleset.hook import Hook
+from flowtable.ruleset.model import ChainType
 from flowtable.ruleset.verdict import Verdict
 from flowtable.topology.route import REJECTING
 
@@ -31,19 +32,21 @@ def send(box: Box, packet: Packet) -> None:
 def leave(box: Box, packet: Packet) -> None:
     """Take a routed packet through the output and postrouting hooks.
 
-    Where the rules of the output hook change its destination, it is routed again. That it is where
-    they change its mark makes no difference in a box without rules of policy routing.
+    Where the rules of the output hook change its destination, it is routed again; where they
+    change its mark, too, if there is a chain of type route.
 
-    Ref: net/netfilter/nf_nat_proto.c:nf_nat_ipv4_local_fn, net/ipv4/netfilter.c:ip_route_me_harder.
+    Ref: net/netfilter/nf_nat_proto.c:nf_nat_ipv4_local_fn, net/netfilter/nft_chain_route.c,
+    net/ipv4/netfilter.c:ip_route_me_harder.
     """
     packet.hook = _OUTPUT
-    before = _destination(packet)
+    before, mark = _destination(packet), packet.mark
     ipv4 = packet.family == IPV4
     verdict = (box.ipv4 if ipv4 else box.ipv6).output(packet)
     if verdict != _ACCEPT:
         box.ended(packet, verdict)
         return
-    if _destination(packet) != before and not _route_again(box, packet):
+    changed = _destination(packet) != before or (packet.mark != mark and _routes_by_mark(box, packet.family))
+    if changed and not _route_again(box, packet):
         box.statistics.drops[Drop.NO_ROUTE] += 1
         return
     if ipv4:
@@ -52,13 +55,23 @@ def leave(box: Box, packet: Packet) -> None:
         postrouting.ipv6(box, packet)
 
 
+def _routes_by_mark(box: Box, family: int) -> bool:
+    return any(chain.type is ChainType.ROUTE for chain in box.program.chains(family, Hook.OUTPUT))
+
+
 def _route_again(box: Box, packet: Packet) -> bool:
-    route = box.topology.fib(packet.family).lookup(_destination(packet))
+    route = box.topology.fib(packet.family).lookup(
+        _destination(packet), source=_source(packet), mark=packet.mark
+    )
     if route is None or route.type in REJECTING or route.device is None:
         return False
     packet.dst = route
     packet.oif = route.device
     return True
+
+
+def _source(packet: Packet) -> bytes:
+    return bytes(packet.data[12:16] if packet.family == IPV4 else packet.data[8:24])
 
 
 def _destination(packet: Packet) -> bytes:

@@ -170,7 +170,7 @@ class Reassembly4(Reassembly):
 
     def _expired(self, first: Packet, now: int) -> None:
         # Only an end host says so (RFC 792): see ip_expire.
-        route = self._topology.fib4.lookup(bytes(first.data[16:20]))
+        route = self._topology.fib4.lookup(bytes(first.data[16:20]), iif=first.iif)
         if route is not None and route.type is RouteType.LOCAL:
             first.dst = route
             self._time_exceeded(first, now)

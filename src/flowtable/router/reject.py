@@ -14,6 +14,7 @@ from flowtable.router.reply import attach, local_packet
 from flowtable.ruleset.environment import RejectKind
 from flowtable.topology.device import link_local
 from flowtable.topology.route import REJECTING, RouteType
+from flowtable.topology.vrf import domain
 
 if TYPE_CHECKING:
     from flowtable.conntrack.core import Conntrack
@@ -98,7 +99,7 @@ class Reject:
         if packet.dst is not None and packet.dst.type in (RouteType.BROADCAST, RouteType.MULTICAST):
             return None
         source, destination = bytes(packet.data[16:20]), bytes(packet.data[12:16])
-        route = self._topology.fib4.lookup(destination)
+        route = self._topology.fib4.lookup(destination, oif=domain(packet.iif), source=source)
         if route is None or route.type in REJECTING or route.device is None:
             return None
         ttl = self._topology.sysctls.ip_default_ttl

@@ -11,7 +11,8 @@ from flowtable.packet.parse import dissect_ipv4, dissect_ipv6
 from flowtable.topology.route import RouteType
 
 if TYPE_CHECKING:
-    from flowtable.topology.route import Fib, Route
+    from flowtable.topology.fib import Fib
+from flowtable.topology.route import Route
 
 _RELATED: Final = int(CtInfo.RELATED)
 _RELATED_REPLY: Final = int(CtInfo.RELATED_REPLY)

@@ -1,7 +1,8 @@
 """The routing decision: through the box, into it, or nowhere.
 
-A decision depends on the addresses and the device only, so it is kept for the packets that
-follow, until a route or an address changes. Sysctls stay as the box began with them.
+A decision depends on the addresses, the device and, where there are rules, the mark only, so it
+is kept for the packets that follow, until a route, a rule or an address changes. Sysctls stay as
+the box began with them.
 
 Ref: net/ipv4/route.c:ip_route_input_slow, net/ipv6/route.c:ip6_route_input.
 """
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
     from flowtable.router.box import Box
     from flowtable.topology.device import Device
-    from flowtable.topology.route import Fib, Route
+    from flowtable.topology.fib import Fib
+    from flowtable.topology.route import Route
 
 
 class Way(Enum):
@@ -55,7 +57,7 @@ class Decision:
 
 
 class Decisions(dict[tuple[bytes, int], Decision]):
-    """Decisions already taken, by source and destination address and device index."""
+    """Decisions already taken, by source and destination address, and device index with the mark."""
 
     __slots__ = ()
 
@@ -71,11 +73,11 @@ class Decisions(dict[tuple[bytes, int], Decision]):
         super().__init__()
         fib.keep_current(self)
 
-    def remember(self, addresses: bytes, device: int, decision: Decision) -> None:
+    def remember(self, addresses: bytes, came: int, decision: Decision) -> None:
         """Keep a decision for the packets that follow."""
         if len(self) >= self.LIMIT:
             self.clear()
-        self[addresses, device] = decision
+        self[addresses, came] = decision
 
 
 _addresses4 = Struct("12x8s").unpack_from
@@ -83,6 +85,8 @@ _addresses6 = Struct("8x32s").unpack_from
 
 _NO_OPTIONS: Final = 0x45
 """First byte of an IPv4 header of 20 bytes."""
+_INDEX_BITS: Final = 31
+"""An ifindex is an int."""
 _FORWARD: Final = Way.FORWARD
 _INPUT: Final = Way.INPUT
 
@@ -125,10 +129,11 @@ def ipv4(box: Box, packet: Packet) -> None:
     assert device is not None
     data = packet.data
     (addresses,) = _addresses4(data)
-    decision = box.decisions4.get((addresses, device.index))
+    came = device.index if not packet.mark else device.index | packet.mark << _INDEX_BITS
+    decision = box.decisions4.get((addresses, came))
     if decision is None:
-        decision = _decide_ipv4(box, device, addresses[:4], addresses[4:])
-        box.decisions4.remember(addresses, device.index, decision)
+        decision = _decide_ipv4(box, device, addresses[:4], addresses[4:], packet.mark)
+        box.decisions4.remember(addresses, came, decision)
     way = decision.way
     route = packet.dst = decision.route
     if data[0] != _NO_OPTIONS and decision.drop not in _SILENT and not options.read_ipv4(box, packet):
@@ -153,10 +158,11 @@ def ipv6(box: Box, packet: Packet) -> None:
     device = packet.iif
     assert device is not None
     (addresses,) = _addresses6(packet.data)
-    decision = box.decisions6.get((addresses, device.index))
+    came = device.index if not packet.mark else device.index | packet.mark << _INDEX_BITS
+    decision = box.decisions6.get((addresses, came))
     if decision is None:
-        decision = _decide_ipv6(box, device, addresses[16:])
-        box.decisions6.remember(addresses, device.index, decision)
+        decision = _decide_ipv6(box, device, addresses[:16], addresses[16:], packet.mark)
+        box.decisions6.remember(addresses, came, decision)
     way = decision.way
     if way is _FORWARD:
         route = decision.route
@@ -179,13 +185,13 @@ _BROADCAST4: Final = b"\xff" * 4
 _ALL_HOSTS4: Final = b"\xe0\x00\x00\x01"
 
 
-def _decide_ipv4(box: Box, device: Device, source: bytes, destination: bytes) -> Decision:
+def _decide_ipv4(box: Box, device: Device, source: bytes, destination: bytes, mark: int) -> Decision:
     if destination[0] & 0xF0 == 0xE0:
         return _input_group(box, device, source) if destination == _ALL_HOSTS4 else _NOT_FORWARDABLE
     if source[0] & 0xF0 == 0xE0 or source == _BROADCAST4:
         return _MARTIAN
     if destination == _BROADCAST4 or (source == _ANY4 and destination == _ANY4):
-        return _input_ipv4(box, device, source, None)
+        return _input_ipv4(box, device, source, destination, None)
     if source == _ANY4:
         return _MARTIAN
     if destination == _ANY4:
@@ -194,17 +200,17 @@ def _decide_ipv4(box: Box, device: Device, source: bytes, destination: bytes) ->
     if 127 in (source[0], destination[0]) and not device.loopback and not sysctls.route_localnet(device.name):
         return _MARTIAN_DESTINATION if destination[0] == 127 else _MARTIAN
 
-    route = box.topology.fib4.lookup(destination)
+    route = box.topology.fib4.lookup(destination, iif=device, source=source, mark=mark)
     forwarding = sysctls.ip_forward(device.name)
     if route is None:
         return _NO_ROUTE if forwarding else _NOT_FORWARDING
     if route.type is RouteType.LOCAL or route.type is RouteType.BROADCAST:
-        return _input_ipv4(box, device, source, route)
+        return _input_ipv4(box, device, source, destination, route)
     if not forwarding:
         return _NOT_FORWARDING
     if route.type is not RouteType.UNICAST:
         return _REFUSED.get(route.type, _NOT_FORWARDABLE)
-    on_link = validate_source(box.topology, device, source, route.device)
+    on_link = validate_source(box.topology, device, source, destination, route.device)
     if isinstance(on_link, Drop):
         return _REFUSED_SOURCE[on_link]
     redirect = route.device is device and on_link and sysctls.send_redirects(device.name)
@@ -218,13 +224,13 @@ def _input_group(box: Box, device: Device, source: bytes) -> Decision:
     """
     if not may_be_source(box.topology, device, source):
         return _MARTIAN
-    return _input_ipv4(box, device, source, None)
+    return _input_ipv4(box, device, source, _ALL_HOSTS4, None)
 
 
-def _input_ipv4(box: Box, device: Device, source: bytes, route: Route | None) -> Decision:
+def _input_ipv4(box: Box, device: Device, source: bytes, destination: bytes, route: Route | None) -> Decision:
     if source == _ANY4:
         return Decision(Way.INPUT, route)
-    on_link = validate_source(box.topology, device, source, None)
+    on_link = validate_source(box.topology, device, source, destination, None)
     return _REFUSED_SOURCE[on_link] if isinstance(on_link, Drop) else Decision(Way.INPUT, route)
 
 
@@ -233,11 +239,12 @@ _ALL_ROUTERS: Final = bytes(13) + b"\x02"
 _SOLICITED_NODE: Final = b"\xff\x02" + bytes(9) + b"\x01\xff"
 
 
-def _decide_ipv6(box: Box, device: Device, destination: bytes) -> Decision:
+def _decide_ipv6(box: Box, device: Device, source: bytes, destination: bytes, mark: int) -> Decision:
     if destination[0] == 0xFF:
         return Decision(Way.INPUT) if _is_member(box, device, destination) else _NOT_FORWARDABLE
     link_local = destination[0] == 0xFE and destination[1] & 0xC0 == 0x80
-    route = box.topology.fib6.lookup(destination, oif=device if link_local else None)
+    oif = device if link_local else None
+    route = box.topology.fib6.lookup(destination, oif=oif, iif=device, source=source, mark=mark)
     if route is None:
         return _NO_ROUTE_V6
     if route.local:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4
 from flowtable.topology.route import REJECTING, RouteType
+from flowtable.topology.vrf import domain
 
 if TYPE_CHECKING:
     from flowtable.topology.device import Device
@@ -25,13 +26,16 @@ def may_be_source(topology: Topology, device: Device, source: bytes) -> bool:
     return source[0] != 127 or topology.sysctls.route_localnet(device.name)
 
 
-def validate_source(topology: Topology, device: Device, source: bytes, out: Device | None) -> bool | Drop:
+def validate_source(
+    topology: Topology, device: Device, source: bytes, destination: bytes, out: Device | None
+) -> bool | Drop:
     """Whether the source is on the link it came from.
 
     Args:
         topology: the box.
         device: where the packet came in.
         source: its source address.
+        destination: its destination address.
         out: where it is going to leave, None if it does not.
 
     Returns:
@@ -43,7 +47,8 @@ def validate_source(topology: Topology, device: Device, source: bytes, out: Devi
         return False
     fib = topology.fib4
     sysctls = topology.sysctls
-    back = fib.lookup(source)
+    vrf = domain(device)
+    back = fib.lookup(source, oif=vrf, iif=out, source=destination)
     if back is not None and back.type is RouteType.LOCAL and not sysctls.accept_local(device.name):
         return Drop.MARTIAN_SOURCE
     filtering = sysctls.rp_filter(device.name)
@@ -53,7 +58,7 @@ def validate_source(topology: Topology, device: Device, source: bytes, out: Devi
         return Drop.REVERSE_PATH if filtering else False
     if back.type is not RouteType.UNICAST and back.type is not RouteType.LOCAL:
         return Drop.MARTIAN_SOURCE
-    if device in (back.device, back.oif):
+    if device in (back.device, back.oif, vrf and domain(back.oif)):
         return back.gateway is None
     unnumbered = not any(own.family == IPV4 for own in device.addresses)
     if filtering == 1 or (filtering and unnumbered):

@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 from flowtable.packet.packet import IPV4, IPV6
+from flowtable.topology.bond import Bond
 from flowtable.topology.device import IPV6_MIN_MTU, Address, Device, Scope
 from flowtable.topology.route import Route, RouteProtocol, RouteTable, RouteType
+from flowtable.topology.vrf import Vrf, domain
 
 IPV6_CONNECTED_METRIC: Final = 256
 """IP6_RT_PRIO_ADDRCONF."""
@@ -48,6 +50,7 @@ def derive4(device: Device, lo: Device) -> list[Route]:
                     metric=address.metric,
                     source=source,
                     scope=Scope.LINK,
+                    table=_table(device, RouteTable.MAIN),
                     protocol=RouteProtocol.KERNEL,
                     oif=device,
                 )
@@ -60,10 +63,10 @@ def derive4(device: Device, lo: Device) -> list[Route]:
 def derive6(device: Device, lo: Device, *, forwarding: bool) -> list[Route]:
     """Local, anycast, connected and multicast IPv6 routes of a device.
 
-    None while its MTU is too small for IPv6. A router answers to the
+    None while its MTU is too small for IPv6 or it is a slave of a bond. A router answers to the
     subnet-router anycast address (RFC 4291 section 2.6.1) of its subnets.
     """
-    if device.mtu < IPV6_MIN_MTU:
+    if device.mtu < IPV6_MIN_MTU or isinstance(device.master, Bond):
         return []
     routes: list[Route] = []
     for address in device.addresses:
@@ -79,7 +82,7 @@ def derive6(device: Device, lo: Device, *, forwarding: bool) -> list[Route]:
             routes.append(_connected6(device, prefix, address.prefixlen, metric))
         if address.peer is not None:
             routes.append(_connected6(device, address.peer, 128, metric))
-    if not device.loopback:
+    if not (device.loopback or isinstance(device, Vrf)):
         routes.append(
             Route(
                 IPV6,
@@ -88,7 +91,7 @@ def derive6(device: Device, lo: Device, *, forwarding: bool) -> list[Route]:
                 RouteType.MULTICAST,
                 device=device,
                 metric=IPV6_CONNECTED_METRIC,
-                table=RouteTable.LOCAL,
+                table=_table(device, RouteTable.LOCAL),
                 protocol=RouteProtocol.KERNEL,
                 oif=device,
             )
@@ -121,7 +124,7 @@ def _local(
         device=lo,
         source=source,
         scope=Scope.HOST,
-        table=RouteTable.LOCAL,
+        table=_table(device, RouteTable.LOCAL),
         protocol=RouteProtocol.KERNEL,
         oif=device,
     )
@@ -136,7 +139,7 @@ def _broadcast(device: Device, destination: bytes, source: bytes) -> Route:
         device=device,
         source=source,
         scope=Scope.LINK,
-        table=RouteTable.LOCAL,
+        table=_table(device, RouteTable.LOCAL),
         protocol=RouteProtocol.KERNEL,
         oif=device,
     )
@@ -149,9 +152,16 @@ def _connected6(device: Device, prefix: bytes, prefixlen: int, metric: int) -> R
         prefixlen,
         device=device,
         metric=metric,
+        table=_table(device, RouteTable.MAIN),
         protocol=RouteProtocol.KERNEL,
         oif=device,
     )
+
+
+def _table(device: Device, usual: RouteTable) -> int:
+    """All routes of a device in a VRF are in the VRF's table. Ref: fib_add_ifaddr, l3mdev_fib_table."""
+    vrf = domain(device)
+    return usual if vrf is None else vrf.table
 
 
 def _distinct(routes: list[Route]) -> list[Route]:

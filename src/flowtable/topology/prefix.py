@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from flowtable.topology.route import Route
 
 
+def covers(network: bytes, prefixlen: int, address: bytes) -> bool:
+    """Whether an address is in a network of the same family."""
+    shift = len(network) * 8 - prefixlen
+    return int.from_bytes(network) >> shift == int.from_bytes(address) >> shift
+
+
 class PrefixTable:
     """Routes by prefix length, then by network; of one network the lowest metric first."""
 

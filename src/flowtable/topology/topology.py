@@ -34,13 +34,16 @@ from flowtable.topology.event import (
     SysctlChanged,
 )
 from flowtable.topology.fdb import FdbState
+from flowtable.topology.fib import Fib
 from flowtable.topology.local import derive4, derive6
 from flowtable.topology.macvlan import Macvlan
 from flowtable.topology.neighbour import Neighbours
-from flowtable.topology.route import Fib
+from flowtable.topology.route import RouteProtocol
+from flowtable.topology.rule import L3MDEV
 from flowtable.topology.stack import Link
 from flowtable.topology.sysctl import Sysctls
 from flowtable.topology.tunnel import Tunnel
+from flowtable.topology.vrf import Vrf
 
 LOOPBACK_MTU: Final = 65536
 LOOPBACK_ADDRESSES: Final = (Address.parse("127.0.0.1/8"), Address.parse("::1/128"))
@@ -84,6 +87,7 @@ class Topology:
         self.fib6 = Fib(IPV6, self.devices, self._notify)
         self.neighbours = Neighbours(self._notify)
         self.services: list[Service] = []
+        self._l3mdev_rules = False
         self.lo = self.add_device(Device("lo", LOOPBACK_INDEX, DeviceKind.LOOPBACK, mtu=LOOPBACK_MTU))
         for address in LOOPBACK_ADDRESSES:
             self.add_address(self.lo, address)
@@ -161,11 +165,20 @@ class Topology:
                 device.vlans = device.default_vlans()
             device.fdb.notify = self._notify
             device.fdb.derive(device.own_stations())
+        if isinstance(device, Vrf):
+            self._add_l3mdev_rules()
         self._notify(LinkChanged(device))
         self._follow(device)
         if master is not None:
             self.enslave(device, master)
         return device
+
+    def _add_l3mdev_rules(self) -> None:
+        """The first VRF of a box brings its rule. Ref: drivers/net/vrf.c:vrf_add_fib_rules."""
+        if not self._l3mdev_rules:
+            self._l3mdev_rules = True
+            for fib in (self.fib4, self.fib6):
+                fib.add_rule(L3MDEV)
 
     def remove_device(self, device: Device) -> None:
         """Remove a device with its addresses, routes and neighbours, and those that stand on it.
@@ -287,7 +300,7 @@ class Topology:
                     self.remove_address(device, address)
                 self._change(device, Link(device.up, master.mtu, master.mac))
             case _:
-                self._change(device, Link(device.up, device.mtu, device.mac))
+                self._change_domain(device)
 
     def release(self, device: Device) -> None:
         """Take a device out of its bridge, bond or VRF: ``ip link set nomaster``.
@@ -295,7 +308,6 @@ class Topology:
         Raises:
             TopologyError: it is in none.
         """
-        mac = device.mac
         master, device.master = device.master, None
         match master:
             case Bridge():
@@ -303,16 +315,26 @@ class Topology:
                 master.fdb.flush(lambda e: e.port is port)
                 master.fdb.derive(master.own_stations())
                 self._notify(PortChanged(port, removed=True))
-                return
             case Bond():
                 master.slaves.remove(device)
                 mac = master.permanent.pop(device.index)
                 self._fail_over(master)
+                self._change(device, Link(device.up, device.mtu, mac))
             case None:
                 raise TopologyError(f"{device.name} has no master")
             case _:
-                pass
-        self._change(device, Link(device.up, device.mtu, mac))
+                self._change_domain(device)
+
+    def _change_domain(self, device: Device) -> None:
+        """The device is in another routing domain now, for which it was down for a moment.
+
+        Ref: drivers/net/vrf.c:cycle_netdev.
+        """
+        self.neighbours.flush(device)
+        for fib in (self.fib4, self.fib6):
+            for route in [r for r in fib if r.oif is device and r.protocol is RouteProtocol.STATIC]:
+                fib.remove(route)
+        self._change(device, Link(device.up, device.mtu, device.mac))
 
     def set_port(
         self,

@@ -20,6 +20,13 @@ class Vrf(Device):
     table: int
 
 
+def domain(device: Device | None) -> Vrf | None:
+    """The VRF that a device is or is in. Ref: net/l3mdev/l3mdev.c:l3mdev_master_ifindex_rcu."""
+    if isinstance(device, Vrf):
+        return device
+    return device.master if device is not None and isinstance(device.master, Vrf) else None
+
+
 def check_vrf_slave(device: Device) -> None:
     """Check that a device may be in a VRF. Ref: drivers/net/vrf.c:vrf_add_slave.
 

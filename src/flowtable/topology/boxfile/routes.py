@@ -7,15 +7,25 @@ from typing import Final
 
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.topology.boxfile import text
+from flowtable.topology.boxfile.common import U32
+from flowtable.topology.boxfile.document import Scalar
 from flowtable.topology.boxfile.draft import Draft
 from flowtable.topology.boxfile.reader import Field, Section, UnreadableError
-from flowtable.topology.device import IPV6_MIN_MTU
+from flowtable.topology.device import IPV6_MIN_MTU, Device
 from flowtable.topology.error import TopologyError
-from flowtable.topology.route import IPV6_DEFAULT_METRIC, Route, RouteProtocol, RouteType
+from flowtable.topology.route import (
+    DELIVERED,
+    IPV6_DEFAULT_METRIC,
+    Route,
+    RouteProtocol,
+    RouteTable,
+    RouteType,
+)
 from flowtable.topology.topology import Topology
+from flowtable.topology.vrf import domain
 
-_KEYS: Final = ("to", "type", "via", "dev", "metric", "mtu", "src", "onlink")
-_U32: Final = 2**32 - 1
+_KEYS: Final = ("to", "type", "via", "dev", "metric", "mtu", "src", "onlink", "table")
+_TABLES: Final = {table.name.lower(): table for table in RouteTable}
 
 
 def read(field: Field, draft: Draft) -> None:
@@ -45,7 +55,7 @@ def read_route(item: Field, draft: Draft) -> tuple[Section, Route]:
         UnreadableError: it is not valid, which is noted.
     """
     section = item.section(_KEYS)
-    to = section.need("to", _destination)
+    to = section.need("to", _to)
     gateway = section.get("via", Field.address, None)
     source = section.get("src", draft.own_address, None)
     device = section.get("dev", draft.device, None)
@@ -57,34 +67,56 @@ def read_route(item: Field, draft: Draft) -> tuple[Section, Route]:
         if address is not None and len(address) != size:
             section.at(key).note("of another family than the destination")
             section.sound = False
-    destination, prefixlen = to if to is not None and to[0] else (bytes(size), 0)
+    network, prefixlen = to if to is not None and to[0] else (bytes(size), 0)
     route = Route(
         IPV4 if size == 4 else IPV6,
-        destination,
+        network,
         prefixlen,
         section.get("type", lambda f: f.member(RouteType), RouteType.UNICAST),
         gateway=gateway,
         device=device,
-        metric=section.get("metric", lambda f: f.integer(0, _U32), 0),
+        metric=section.get("metric", lambda f: f.integer(0, U32), 0),
         mtu=mtu,
         source=source,
         onlink=section.get("onlink", Field.boolean, False),
+        table=section.get("table", table, _usual_table(device)),
     )
     if not (section.sound and size):
         raise UnreadableError
     return section, route
 
 
-def _destination(field: Field) -> tuple[bytes, int]:
+def _to(field: Field) -> tuple[bytes, int]:
     """Network address and prefix length; no address for ``default``."""
-    if field.text() == "default":
-        return b"", 0
+    return (b"", 0) if field.text() == "default" else destination(field)
+
+
+def destination(field: Field) -> tuple[bytes, int]:
+    """Network address and prefix length."""
     address, prefixlen = field.prefix()
     host = (1 << len(address) * 8 - prefixlen) - 1
     if int.from_bytes(address) & host:
         network = (int.from_bytes(address) & ~host).to_bytes(len(address))
         raise field.fail(f"host bits are set; expected {text.prefix(network, prefixlen)}, got {field.node}")
     return address, prefixlen
+
+
+def table(field: Field) -> int:
+    """A routing table, by its number or its name."""
+    if isinstance(field.node, Scalar) and field.node.text in _TABLES:
+        return _TABLES[field.node.text]
+    return field.integer(1, U32)
+
+
+def table_name(number: int) -> str:
+    """What ``ip route`` calls a table."""
+    return next((name for name, value in _TABLES.items() if value == number), str(number))
+
+
+def _usual_table(device: Device | None) -> int:
+    """The table of a route that names none: its device's VRF's. Ref: ``ip route add vrf``."""
+    vrf = domain(device)
+    return RouteTable.MAIN if vrf is None else vrf.table
 
 
 def write(topology: Topology) -> Iterator[str]:
@@ -105,5 +137,11 @@ def write(topology: Topology) -> Iterator[str]:
                 "mtu": None if route.mtu is None else str(route.mtu),
                 "src": None if route.source is None else text.address(route.source),
                 "onlink": "true" if route.onlink else None,
+                "table": None if route.table == _implied_table(route) else table_name(route.table),
             }
         )
+
+
+def _implied_table(route: Route) -> int:
+    usual = _usual_table(route.oif)
+    return RouteTable.LOCAL if route.type in DELIVERED and usual == RouteTable.MAIN else usual
