@@ -181,3 +181,25 @@ def test_fragments_leave_as_they_came_where_connections_are_tracked():
     sent = [s for piece in pieces for s in lab.client(piece)]
     assert [len(s.frame) for s in sent] == [14 + len(piece) for piece in pieces]
     assert (lab.statistics.reassembled, lab.statistics.fragmented) == (2, 2)
+
+
+def test_on_egress_lengths_include_the_ethernet_header():
+    """Recorded on Linux 6.12: counters of egress chains count 14 bytes more than those of ingress chains."""
+    lab = Lab(
+        """
+        table netdev t {
+            chain e {
+                type filter hook egress device "wan0" priority 0
+                meta length 52 counter comment "leaving"
+            }
+            chain i {
+                type filter hook ingress device "lan0" priority 0
+                meta length 38 counter comment "arriving"
+            }
+        }
+        """
+    )
+    lab.client(udp())
+    listing = lab.listing()
+    for comment, size in (("leaving", 52), ("arriving", 38)):
+        assert f'counter packets 1 bytes {size} comment "{comment}"' in listing

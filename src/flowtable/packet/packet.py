@@ -83,6 +83,8 @@ class Packet:
         frag_df: a fragment of that size carried the don't-fragment bit (IPSKB_FRAG_PMTU).
         frag_sizes: payload bytes of the fragments in their order (the ``frag_list``), for it to
             leave as it came; empty if it was whole.
+        header: bytes of the link-layer header that count as its length: those of the Ethernet
+            header on egress, elsewhere 0 (the difference of ``skb->len``).
         hook: the hook it is at (``ruleset.Hook``), set before the chains of that hook run.
         drop: why it was dropped, set by the station that returns the drop verdict.
     """
@@ -98,6 +100,7 @@ class Packet:
         "frag_max_size",
         "frag_sizes",
         "fragoff",
+        "header",
         "hook",
         "iif",
         "l4proto",
@@ -140,6 +143,7 @@ class Packet:
         self.frag_max_size = 0
         self.frag_df = False
         self.frag_sizes: tuple[int, ...] = ()
+        self.header = 0
         self.hook = 0
         self.drop: Drop | None = None
 

@@ -174,6 +174,7 @@ def _leave(box: Box, device: Device, frame: bytes) -> bytes | None:
         family = _FAMILY.get(frame[start - 2 : start], 0)
         packet = Packet(bytearray(frame[start:]), family, link=frame[:start], time=box.now)
         packet.oif = device
+        packet.header = _ETHERNET if device.ethernet else 0
         packet.hook = _EGRESS
         dissect_unchecked(packet)
         verdict = chain(packet)

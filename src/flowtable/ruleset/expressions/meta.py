@@ -274,7 +274,7 @@ def _unread(packet: Packet) -> None:
 
 
 _LOADS: Final[dict[str, Load]] = {
-    "length": lambda packet: len(packet.data),
+    "length": lambda packet: len(packet.data) + packet.header,
     "protocol": _protocol,
     "priority": lambda packet: packet.priority,
     "mark": lambda packet: packet.mark,

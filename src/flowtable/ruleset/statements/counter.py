@@ -59,7 +59,7 @@ class Counter(Statement):
 
         def count(packet: Packet) -> int:
             self.packets += 1
-            self.bytes += len(packet.data)
+            self.bytes += len(packet.data) + packet.header
             return GO_ON
 
         return Do(count)

@@ -112,7 +112,7 @@ class Limit(Statement):
             if last is not None:
                 tokens = min(tokens + now - last, most)
             self._last = now
-            left = tokens - (period * len(packet.data) // rate if by_bytes else cost)
+            left = tokens - (period * (len(packet.data) + packet.header) // rate if by_bytes else cost)
             if left >= 0:
                 self._tokens = left
                 return enough

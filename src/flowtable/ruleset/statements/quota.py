@@ -82,7 +82,7 @@ class Quota(Statement):
         within, beyond = (BREAK, GO_ON) if self.over else (GO_ON, BREAK)
 
         def run(packet: Packet) -> int:
-            self.used += len(packet.data)
+            self.used += len(packet.data) + packet.header
             return beyond if self.used > self.quota else within
 
         return Do(run)
