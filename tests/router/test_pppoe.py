@@ -2,7 +2,7 @@
 
 import pytest
 from scapy.layers.inet import ICMP, IP, UDP
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
+from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.layers.ppp import PPP, PPPoE, PPPoED
 
@@ -59,6 +59,14 @@ def test_ipv6(bench):
     echo = IPv6(src="2001:db8:99::1", dst="2001:db8:2::1") / ICMPv6EchoRequest()
     (sent,) = bench.receive("wan0", session(PPP(proto=0x57) / echo))
     assert sent.ether[IPv6].dst == "2001:db8:99::1"
+
+
+def test_neighbour_discovery_without_addresses_to_discover(bench):
+    """Ref: ndisc_send_na leaves the option out where addresses have no length."""
+    asked = IPv6(src="2001:db8:2::9", dst="ff02::1:ff00:1", hlim=255) / ICMPv6ND_NS(tgt="2001:db8:2::1")
+    (sent,) = bench.receive("wan0", session(PPP(proto=0x57) / asked))
+    told = sent.ether[ICMPv6ND_NA]
+    assert (sent.ether[IPv6].dst, told.tgt, len(told)) == ("2001:db8:2::9", "2001:db8:2::1", 24)
 
 
 def test_nobody_is_asked_for_a_next_hop(bench):

@@ -228,8 +228,14 @@ class Box:
         self.ipv6 = hooks.pipeline(self, IPV6)
         self._stack()
 
+    def _restack(self) -> None:
+        """Work the stacks out anew before the next frame: one change brings many."""
+        self._restacks = True
+        self._alarm.set(0)
+
     def _stack(self) -> None:
         """Work out what frames meet on each device, and what is above and below it."""
+        self._restacks = False
         devices = self.topology.devices.values()
         self.ports = {
             device.index: ingress.Port(hooks.at_ingress(self, device, self.ruleset), stack.above(device))
@@ -263,6 +269,8 @@ class Box:
         """Run the timers that are due by ``now``, each at its own time, in their order."""
         if not self.now:
             self.ageing.begin(now)
+        if self._restacks:
+            self._stack()
             self.ruleset.start(now)
         while (due := self._next_due()) is not None and due <= now:
             self.now = max(self.now, due)
@@ -332,9 +340,9 @@ class Box:
             case LinkChanged(device):
                 if event.removed or not device.up:
                     self.neighbours.flush(device, self.now)
-                self._stack()
+                self._restack()
             case PortChanged():
-                self._stack()
+                self._restack()
             case FdbChanged(entry) if not event.removed and self.now:
                 self.ageing.heard(entry, self.now)
             case SysctlChanged():

@@ -133,12 +133,13 @@ class NeighbourDiscovery:
             self._advertise(device, _ALL_NODES, target, router, False, unicast, True, now)
             return Outcome.ADVERTISED
         multicast = destination[0] == 0xFF
-        neighbour = self._neighbours.update(
-            device, sender, mac, NeighbourState.STALE, now, create=True, weak_override=True
-        )
-        # A unicast solicitation is answered even if it does not say where to.
-        if neighbour is None and (multicast or mac is not None):
-            return Outcome.NOT_OURS
+        if device.ethernet:
+            neighbour = self._neighbours.update(
+                device, sender, mac, NeighbourState.STALE, now, create=True, weak_override=True
+            )
+            # A unicast solicitation is answered even if it does not say where to.
+            if neighbour is None and (multicast or mac is not None):
+                return Outcome.NOT_OURS
         self._advertise(device, sender, target, router, True, unicast and multicast, multicast, now)
         return Outcome.ADVERTISED
 
@@ -233,7 +234,7 @@ class NeighbourDiscovery:
         if source is None:
             return
         flags = router * nd.ROUTER | solicited * nd.SOLICITED | override * nd.OVERRIDE
-        options = (nd.lladdr_option(nd.TARGET_LLADDR, device.mac),) if with_mac else ()
+        options = (nd.lladdr_option(nd.TARGET_LLADDR, device.mac),) if with_mac and device.ethernet else ()
         message = nd.build_neighbour_advertisement(
             target, *options, addresses=source + destination, flags=flags
         )
