@@ -5,7 +5,7 @@ Ref: drivers/net/bonding/bond_main.c:bond_handle_frame, bond_start_xmit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import ICMP, ICMPV6, PacketType
@@ -64,19 +64,27 @@ def _hash(policy: XmitHashPolicy, frame: bytes) -> int:
     if frame[12:14] in TAGS:
         frame = without_tag(frame)
     ethernet = frame[5] ^ frame[11] ^ int.from_bytes(frame[12:14])
-    flow = None if policy is XmitHashPolicy.LAYER2 else _flow(frame, _ETHERNET, frame[12:14])
+    flow = None if policy is XmitHashPolicy.LAYER2 else _dissect(frame)
     if flow is None:
         return ethernet
-    addresses, protocol, at = flow
-    if policy is XmitHashPolicy.LAYER34:
-        value, addresses = _ports(frame, addresses, protocol, at)
-    else:
-        value = ethernet
-    for word in range(0, len(addresses), 4):
-        value ^= int.from_bytes(addresses[word : word + 4], "little")
+    value = flow.ports if policy is XmitHashPolicy.LAYER34 else ethernet
+    for word in range(0, len(flow.addresses), 4):
+        value ^= int.from_bytes(flow.addresses[word : word + 4], "little")
     value ^= value >> 16
     value ^= value >> 8
     return value >> 1 if policy is XmitHashPolicy.LAYER34 else value
+
+
+class _Flow(NamedTuple):
+    """What is hashed of a flow.
+
+    Attributes:
+        addresses: source and destination.
+        ports: what tells flows between two hosts apart: ports, or the identifier of ICMP.
+    """
+
+    addresses: bytes
+    ports: int
 
 
 _IPV4: Final = b"\x08\x00"
@@ -86,8 +94,31 @@ _WITH_PORTS: Final = frozenset({6, 17, 33, 50, 132, 136})
 _AUTHENTICATION: Final = 51
 
 
-def _flow(frame: bytes, at: int, ethertype: bytes) -> tuple[bytes, int | None, int] | None:
-    """Addresses, protocol (None for a fragment) and what follows the header. Ref: bond_flow_ip."""
+def _dissect(frame: bytes) -> _Flow | None:
+    """The flow of a frame, of an ICMP error that of the packet it is about. Ref: bond_flow_dissect."""
+    network = _network(frame, _ETHERNET)
+    if network is None:
+        return None
+    addresses, protocol, at = network
+    if protocol in (ICMP, ICMPV6) and len(frame) >= at + 8:
+        kind = frame[at]
+        if kind not in _ERRORS[protocol]:
+            ident = (int.from_bytes(frame[at + 4 : at + 6]) or 1) if kind in _IDENTIFIED else 0
+            return _Flow(addresses, kind | frame[at + 1] << 8 | ident << 16 if ident else 0)
+        about = _network(frame, at + 8)
+        if about is None:
+            return None
+        addresses, protocol, at = about
+    if protocol == _AUTHENTICATION:
+        at += 4
+    elif protocol not in _WITH_PORTS:
+        return _Flow(addresses, 0)
+    return _Flow(addresses, int.from_bytes(frame[at : at + 4], "little"))
+
+
+def _network(frame: bytes, at: int) -> tuple[bytes, int | None, int] | None:
+    """Addresses, protocol (None of a fragment) and what follows the header. Ref: bond_flow_ip."""
+    ethertype = frame[12:14]
     if ethertype == _IPV4 and len(frame) >= at + 20:
         fragment = (frame[at + 6] & 0x3F) | frame[at + 7]
         protocol = None if fragment else frame[at + 9]
@@ -95,26 +126,6 @@ def _flow(frame: bytes, at: int, ethertype: bytes) -> tuple[bytes, int | None, i
     if ethertype == _IPV6 and len(frame) >= at + 40:
         return frame[at + 8 : at + 40], frame[at + 6], at + 40
     return None
-
-
-def _ports(frame: bytes, addresses: bytes, protocol: int | None, at: int) -> tuple[int, bytes]:
-    """What tells flows between two hosts apart, and the addresses; of an ICMP error, of what it is about.
-
-    Ref: bond_flow_dissect.
-    """
-    if protocol in (ICMP, ICMPV6) and len(frame) >= at + 8:
-        kind = frame[at]
-        if kind in _IDENTIFIED:
-            ident = int.from_bytes(frame[at + 4 : at + 6]) or 1
-            return kind | frame[at + 1] << 8 | ident << 16, addresses
-        about = _flow(frame, at + 8, frame[12:14])
-        if kind in _ERRORS[protocol] and about is not None:
-            addresses, protocol, at = about
-    if protocol in _WITH_PORTS:
-        return int.from_bytes(frame[at : at + 4], "little"), addresses
-    if protocol == _AUTHENTICATION:
-        return int.from_bytes(frame[at + 4 : at + 8], "little"), addresses
-    return 0, addresses
 
 
 _IDENTIFIED: Final = frozenset({0, 8, 13, 14, 128, 129})

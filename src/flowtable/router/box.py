@@ -269,9 +269,9 @@ class Box:
         """Run the timers that are due by ``now``, each at its own time, in their order."""
         if not self.now:
             self.ageing.begin(now)
+            self.ruleset.start(now)
         if self._restacks:
             self._stack()
-            self.ruleset.start(now)
         while (due := self._next_due()) is not None and due <= now:
             self.now = max(self.now, due)
             for timed in self._timed:

@@ -20,6 +20,8 @@ _HOST: Final = int(PacketType.HOST)
 _BROADCAST: Final = int(PacketType.BROADCAST)
 _MULTICAST: Final = int(PacketType.MULTICAST)
 _BROADCAST_MAC: Final = b"\xff" * 6
+_GOLDEN_RATIO: Final = 0x61C8864680B583EB
+_U64: Final = (1 << 64) - 1
 
 _PRIVATE, _VEPA, _BRIDGE, _PASSTHRU = MacvlanMode
 _SWITCHED: Final = frozenset({_VEPA, _BRIDGE})
@@ -78,8 +80,15 @@ def transmit(box: Box, macvlan: Macvlan, frame: bytes) -> None:
 
 
 def on(device: Device) -> list[Macvlan]:
-    """The macvlans on a device."""
-    return [upper for upper in device.uppers if isinstance(upper, Macvlan)]
+    """The macvlans on a device, in the order of its hash table. Ref: macvlan_broadcast."""
+    macvlans = [upper for upper in reversed(device.uppers) if isinstance(upper, Macvlan)]
+    return sorted(macvlans, key=_hash)
+
+
+def _hash(macvlan: Macvlan) -> int:
+    """Ref: macvlan_eth_hash, on a machine that stores the lowest byte first; include/linux/hash.h."""
+    value = int.from_bytes(macvlan.mac, "little") << 16
+    return (value * _GOLDEN_RATIO & _U64) >> 56
 
 
 def _at(macvlans: Iterable[Macvlan], mac: bytes) -> Macvlan | None:
