@@ -50,6 +50,9 @@ class ReferenceDatapath:
         self._paths: dict[Key | Miss, Path] = {}
         self._installed: dict[FlowEntry, tuple[Path, Path]] = {}
 
+    def __contains__(self, entry: FlowEntry) -> bool:
+        return entry in self._installed
+
     def install(self, entry: FlowEntry) -> None:
         """Forward by an entry, or bring an installed one up to date after a change to it."""
         installed = self._installed.get(entry)

@@ -119,3 +119,15 @@ class Miss(Reason):
         "classic path, unchanged, which resolves it; the flow stays",
         "net/netfilter/nf_flow_table_ip.c:nf_flow_offload_ip_hook",
     )
+
+    # In the kernel only.
+    NO_DEVICE = (
+        "device of the flow that takes no frames from XDP",
+        "classic path, unchanged; the flow stays",
+        "kernel/bpf/devmap.c:dev_hash_map_redirect",
+    )
+    NO_ROOM = (
+        "no room in the buffer for the headers to leave with",
+        "classic path, unchanged; the flow stays",
+        "net/core/filter.c:bpf_xdp_adjust_head",
+    )

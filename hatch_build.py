@@ -1,0 +1,63 @@
+"""Compiles the fast path with the package: a shared library and, of the same sources, a BPF object.
+
+The compiler is Zig's, a build requirement from PyPI. It brings its own headers and builds for other
+machines too: FLOWTABLE_TARGET is a target of Zig's like ``aarch64-linux-gnu``. As a script, this file
+compiles in place.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+SOURCES = Path("src/flowtable/datapath/c")
+LIBRARY = Path("src/flowtable/datapath/libflowtable.so")
+PROGRAM = Path("src/flowtable/datapath/xdp.o")
+OPTIONS = ("-O2", "-g", "-Wall", "-Wextra", "-Wconversion", "-Werror")
+
+
+class CompileHook(BuildHookInterface[Any]):
+    """Compiles before a wheel is packed, or the sources are installed in place."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Compile, and name the platform for which the wheel is."""
+        if self.target_name != "wheel":
+            return
+        target = os.environ.get("FLOWTABLE_TARGET")
+        compile_all(Path(self.root), target)
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{_platform(target)}"
+
+
+def compile_all(root: Path, target: str | None = None) -> None:
+    """Compile what is older than a source; for another machine, all."""
+    sources = root / SOURCES
+    native = ("-shared", "-fPIC") if target is None else ("-shared", "-fPIC", "-target", target)
+    bpf = ("-target", "bpfel-freestanding", "-mcpu=v3", "-c")
+    newest = max(path.stat().st_mtime for path in sources.iterdir())
+    for source, result, options in (
+        (sources / "native.c", root / LIBRARY, native),
+        (sources / "xdp.c", root / PROGRAM, bpf),
+    ):
+        if target is None and result.exists() and result.stat().st_mtime > newest:
+            continue
+        command = [sys.executable, "-m", "ziglang", "cc", *OPTIONS, *options, str(source), "-o", str(result)]
+        subprocess.run(command, check=True)
+
+
+def _platform(target: str | None) -> str:
+    """The platform tag of the wheel."""
+    if target is None:
+        return sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    machine, system, *_ = target.split("-")
+    return f"{system}_{machine}"
+
+
+if __name__ == "__main__":
+    compile_all(Path(__file__).parent)

@@ -1,0 +1,347 @@
+"""BPF objects, maps and programs, through libbpf.
+
+As much of libbpf as the fast path needs. Everything is released when its Python object is, so
+that a process that ends takes its programs off the devices with it.
+
+Ref: tools/lib/bpf/libbpf.h, tools/lib/bpf/bpf.h; include/uapi/linux/bpf.h.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from ctypes import (
+    CDLL,
+    POINTER,
+    Structure,
+    addressof,
+    byref,
+    c_char_p,
+    c_int,
+    c_size_t,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+    create_string_buffer,
+    get_errno,
+    sizeof,
+)
+from enum import IntFlag
+from errno import errorcode
+from functools import cache
+from typing import Any, Final, Generic, TypeVar
+
+K = TypeVar("K", bound=Any)
+V = TypeVar("V", bound=Any)
+
+LIBRARY: Final = "libbpf.so.1"
+"""Comes with Debian's iproute2."""
+LOG_SIZE: Final = 1 << 20
+LOG_LINES: Final = 30
+"""How much of the verifier's log an error shows: its end says what is wrong."""
+
+_BPF_XDP: Final = 37
+_ENOENT: Final = 2
+
+
+class BpfError(OSError):
+    """The kernel or libbpf refused something; ``str()`` ends with what the verifier said, if it did."""
+
+
+class AttachMode(IntFlag):
+    """Where XDP runs on a device. Ref: include/uapi/linux/if_link.h:XDP_FLAGS_*."""
+
+    GENERIC = 1 << 1
+    NATIVE = 1 << 2
+
+
+class _TestRun(Structure):
+    """Ref: struct bpf_test_run_opts."""
+
+    _fields_ = (
+        ("sz", c_size_t),
+        ("data_in", c_void_p),
+        ("data_out", c_void_p),
+        ("data_size_in", c_uint32),
+        ("data_size_out", c_uint32),
+        ("ctx_in", c_void_p),
+        ("ctx_out", c_void_p),
+        ("ctx_size_in", c_uint32),
+        ("ctx_size_out", c_uint32),
+        ("retval", c_uint32),
+        ("repeat", c_int),
+        ("duration", c_uint32),
+        ("flags", c_uint32),
+        ("cpu", c_uint32),
+        ("batch_size", c_uint32),
+    )
+
+
+class _LinkCreate(Structure):
+    """Ref: struct bpf_link_create_opts, as far as XDP needs it."""
+
+    _fields_ = (
+        ("sz", c_size_t),
+        ("flags", c_uint32),
+        ("iter_info", c_void_p),
+        ("iter_info_len", c_uint32),
+        ("target_btf_id", c_uint32),
+        ("cookie", c_uint64),
+    )
+
+
+class XdpContext(Structure):
+    """Ref: struct xdp_md."""
+
+    _fields_ = (
+        ("data", c_uint32),
+        ("data_end", c_uint32),
+        ("data_meta", c_uint32),
+        ("ingress_ifindex", c_uint32),
+        ("rx_queue_index", c_uint32),
+        ("egress_ifindex", c_uint32),
+    )
+
+
+_PROTOTYPES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
+    "libbpf_set_print": (c_void_p, (c_void_p,)),
+    "bpf_object__open_mem": (c_void_p, (c_char_p, c_size_t, c_void_p)),
+    "bpf_object__load": (c_int, (c_void_p,)),
+    "bpf_object__close": (None, (c_void_p,)),
+    "bpf_object__find_map_by_name": (c_void_p, (c_void_p, c_char_p)),
+    "bpf_object__next_map": (c_void_p, (c_void_p, c_void_p)),
+    "bpf_object__find_program_by_name": (c_void_p, (c_void_p, c_char_p)),
+    "bpf_map__name": (c_char_p, (c_void_p,)),
+    "bpf_map__fd": (c_int, (c_void_p,)),
+    "bpf_map__set_max_entries": (c_int, (c_void_p, c_uint32)),
+    "bpf_map__set_map_flags": (c_int, (c_void_p, c_uint32)),
+    "bpf_map__set_initial_value": (c_int, (c_void_p, c_void_p, c_size_t)),
+    "bpf_map_update_elem": (c_int, (c_int, c_void_p, c_void_p, c_uint64)),
+    "bpf_map_lookup_elem": (c_int, (c_int, c_void_p, c_void_p)),
+    "bpf_map_delete_elem": (c_int, (c_int, c_void_p)),
+    "bpf_map_get_next_key": (c_int, (c_int, c_void_p, c_void_p)),
+    "bpf_program__fd": (c_int, (c_void_p,)),
+    "bpf_program__set_log_buf": (c_int, (c_void_p, c_void_p, c_size_t)),
+    "bpf_program__set_log_level": (c_int, (c_void_p, c_uint32)),
+    "bpf_prog_test_run_opts": (c_int, (c_int, POINTER(_TestRun))),
+    "bpf_link_create": (c_int, (c_int, c_int, c_int, POINTER(_LinkCreate))),
+    "libbpf_num_possible_cpus": (c_int, ()),
+}
+
+
+@cache
+def _library() -> CDLL:
+    """Libbpf.
+
+    Raises:
+        BpfError: it is not installed.
+    """
+    try:
+        library = CDLL(LIBRARY, use_errno=True)
+    except OSError as error:
+        raise BpfError(f"{LIBRARY} is not there (Debian: apt-get install libbpf1): {error}") from None
+    for name, (result, arguments) in _PROTOTYPES.items():
+        function = getattr(library, name)
+        function.restype = result
+        function.argtypes = arguments
+    library.libbpf_set_print(None)
+    return library
+
+
+def _check(result: int, what: str, log: str = "") -> int:
+    if result >= 0:
+        return result
+    number = get_errno() or -result
+    raise BpfError(number, f"{what}: {errorcode.get(number, number)}" + (f"\n{log}" if log else ""))
+
+
+class Map(Generic[K, V]):
+    """A map with keys and values of two ctypes types."""
+
+    __slots__ = ("_key", "_library", "_object", "_value", "fd", "name")
+
+    def __init__(self, owner: BpfObject, name: str, key: type[K], value: type[V]) -> None:
+        """A map of a loaded object; the types are as large as what it holds, or larger."""
+        self._object = owner
+        self._library = _library()
+        self._key = key
+        self._value = value
+        self.name = name
+        self.fd = owner.map_fd(name)
+
+    def set(self, key: K, value: V) -> None:
+        """Add or replace a value.
+
+        Raises:
+            BpfError: the map is full (E2BIG), or the kernel has no memory.
+        """
+        _check(
+            self._library.bpf_map_update_elem(self.fd, byref(key), byref(value), 0),
+            f"map {self.name}",
+        )
+
+    def get(self, key: K) -> V | None:
+        """The value of a key."""
+        value: V = self._value()
+        found = self._library.bpf_map_lookup_elem(self.fd, byref(key), byref(value)) >= 0
+        return value if found else None
+
+    def delete(self, key: K) -> bool:
+        """Forget a key; False if it was not there."""
+        return int(self._library.bpf_map_delete_elem(self.fd, byref(key))) >= 0
+
+    def keys(self) -> Iterator[K]:
+        """The keys, in no order. One that is added meanwhile may be missed."""
+        last: K | None = None
+        while True:
+            key = self._key()
+            if self._library.bpf_map_get_next_key(self.fd, None if last is None else byref(last), byref(key)):
+                return
+            yield key
+            last = key
+
+
+class Program:
+    """A loaded program."""
+
+    __slots__ = ("_library", "_object", "fd", "name")
+
+    def __init__(self, owner: BpfObject, name: str) -> None:
+        self._object = owner
+        self._library = _library()
+        self.name = name
+        self.fd = owner.program_fd(name)
+
+    def run(self, frame: bytes, iif: int = 0, *, repeat: int = 1, room: int = 256) -> tuple[int, bytes, int]:
+        """Run the program on a frame, attached to nothing: BPF_PROG_TEST_RUN.
+
+        Args:
+            frame: from the destination MAC on; at least 14 bytes.
+            iif: the device it is to have come in on, 0 for none.
+            repeat: how often to run it, each time on what the last time left.
+            room: how much longer than it came a frame may leave.
+
+        Returns:
+            What the program returned the last time, the frame as it left it, and how long a run
+            took on average, nanoseconds.
+
+        Raises:
+            BpfError: the kernel refused to run it.
+        """
+        came = create_string_buffer(frame, len(frame))
+        left = create_string_buffer(len(frame) + room)
+        context = XdpContext(data_end=len(frame), ingress_ifindex=iif)
+        options = _TestRun(
+            sz=sizeof(_TestRun),
+            data_in=addressof(came),
+            data_size_in=len(frame),
+            data_out=addressof(left),
+            data_size_out=len(left),
+            ctx_in=addressof(context),
+            ctx_size_in=sizeof(context),
+            repeat=repeat,
+        )
+        _check(self._library.bpf_prog_test_run_opts(self.fd, byref(options)), f"running {self.name}")
+        return options.retval, left.raw[: options.data_size_out], options.duration
+
+    def attach(self, ifindex: int, mode: AttachMode) -> Attachment:
+        """Attach the program to a device, until the attachment is closed.
+
+        Raises:
+            BpfError: the device does not take it in this mode, or has a program already.
+        """
+        options = _LinkCreate(sz=sizeof(_LinkCreate), flags=int(mode))
+        fd = self._library.bpf_link_create(self.fd, ifindex, _BPF_XDP, byref(options))
+        return Attachment(_check(fd, f"attaching {self.name}"))
+
+
+class Attachment:
+    """A program on a device; it comes off with the object."""
+
+    __slots__ = ("__weakref__", "close")
+
+    def __init__(self, fd: int) -> None:
+        self.close = weakref.finalize(self, _close, fd)
+
+
+class BpfObject:
+    """A compiled object, from its opening to its closing."""
+
+    __slots__ = ("__weakref__", "_handle", "_library")
+
+    def __init__(self, image: bytes) -> None:
+        """Open an object: its maps may still be given sizes, its data values.
+
+        Raises:
+            BpfError: it is no BPF object, or libbpf is missing.
+        """
+        self._library = _library()
+        handle = self._library.bpf_object__open_mem(image, len(image), None)
+        if not handle:
+            raise BpfError(get_errno(), "not a BPF object")
+        self._handle = handle
+        weakref.finalize(self, self._library.bpf_object__close, handle)
+
+    def set_size(self, name: str, entries: int, flags: int = 0) -> None:
+        """Say how much a map holds, before loading."""
+        described = self._map(name)
+        _check(self._library.bpf_map__set_max_entries(described, entries), f"map {name}")
+        if flags:
+            _check(self._library.bpf_map__set_map_flags(described, flags), f"map {name}")
+
+    def set_constants(self, value: Structure) -> None:
+        """Fill in the read-only data, which is one structure, before loading."""
+        described = self._library.bpf_object__next_map(self._handle, None)
+        while described and not self._library.bpf_map__name(described).endswith(b".rodata"):
+            described = self._library.bpf_object__next_map(self._handle, described)
+        _check(
+            self._library.bpf_map__set_initial_value(described, byref(value), sizeof(value)),
+            "read-only data",
+        )
+
+    def load(self, program: str) -> None:
+        """Have the kernel verify and take everything.
+
+        Args:
+            program: the program whose rejection is to be explained.
+
+        Raises:
+            BpfError: the kernel refused; with the end of the verifier's log.
+        """
+        log = create_string_buffer(LOG_SIZE)
+        described = self._program(program)
+        self._library.bpf_program__set_log_buf(described, log, LOG_SIZE)
+        if self._library.bpf_object__load(self._handle) < 0:
+            lines = log.value.decode("ascii", "replace").splitlines()
+            raise BpfError(
+                get_errno(), "\n".join([f"the kernel does not load {program}", *lines[-LOG_LINES:]])
+            )
+
+    def map_fd(self, name: str) -> int:
+        """The file descriptor of a loaded map."""
+        return int(self._library.bpf_map__fd(self._map(name)))
+
+    def program_fd(self, name: str) -> int:
+        """The file descriptor of a loaded program."""
+        return int(self._library.bpf_program__fd(self._program(name)))
+
+    def _map(self, name: str) -> int:
+        found = self._library.bpf_object__find_map_by_name(self._handle, name.encode())
+        if not found:
+            raise BpfError(_ENOENT, f"no map {name}")
+        return int(found)
+
+    def _program(self, name: str) -> int:
+        found = self._library.bpf_object__find_program_by_name(self._handle, name.encode())
+        if not found:
+            raise BpfError(_ENOENT, f"no program {name}")
+        return int(found)
+
+
+def possible_cpus() -> int:
+    """How many values a per-CPU map has for a key."""
+    return int(_library().libbpf_num_possible_cpus())
+
+
+def _close(fd: int) -> None:
+    CDLL(None).close(fd)

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The fast path in the kernel, at the earliest place: XDP. */
+#include "bpf.h"
+#include "fastpath.h"
+#include "key.h"
+#include "layout.h"
+#include "rewrite.h"
+
+#define FT_KEY_SIZE(size) (__builtin_offsetof(struct ft_key, addresses) + (size))
+#define FT_FLOW_SIZE(size) (__builtin_offsetof(struct ft_flow, addresses) + (size))
+
+/* Keys and flows of a family are cut behind its addresses. */
+struct ft_key4 { ft_u8 bytes[FT_KEY_SIZE(8)]; };
+struct ft_key6 { ft_u8 bytes[FT_KEY_SIZE(32)]; };
+struct ft_flow4 { ft_u8 bytes[FT_FLOW_SIZE(8)]; };
+struct ft_flow6 { ft_u8 bytes[FT_FLOW_SIZE(32)]; };
+
+/* Sizes are set by the loader before it loads. */
+struct {
+	FT_MAP_UINT(type, BPF_MAP_TYPE_HASH);
+	FT_MAP_TYPE(key, struct ft_key4);
+	FT_MAP_TYPE(value, struct ft_flow4);
+	FT_MAP_UINT(max_entries, 1024);
+} flows4 SEC(".maps");
+
+struct {
+	FT_MAP_UINT(type, BPF_MAP_TYPE_HASH);
+	FT_MAP_TYPE(key, struct ft_key6);
+	FT_MAP_TYPE(value, struct ft_flow6);
+	FT_MAP_UINT(max_entries, 1024);
+} flows6 SEC(".maps");
+
+struct {
+	FT_MAP_UINT(type, BPF_MAP_TYPE_HASH);
+	FT_MAP_TYPE(key, struct ft_link_key);
+	FT_MAP_TYPE(value, struct ft_link);
+	FT_MAP_UINT(max_entries, 1024);
+} links SEC(".maps");
+
+struct {
+	FT_MAP_UINT(type, BPF_MAP_TYPE_ARRAY);
+	FT_MAP_TYPE(key, ft_u32);
+	FT_MAP_TYPE(value, struct ft_entry);
+	FT_MAP_UINT(max_entries, 1024);
+	FT_MAP_UINT(map_flags, BPF_F_MMAPABLE);
+} entries SEC(".maps");
+
+struct {
+	FT_MAP_UINT(type, BPF_MAP_TYPE_ARRAY);
+	FT_MAP_TYPE(key, ft_u32);
+	FT_MAP_TYPE(value, struct ft_next_hop);
+	FT_MAP_UINT(max_entries, 1024);
+} next_hops SEC(".maps");
+
+struct {
+	FT_MAP_UINT(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	FT_MAP_TYPE(key, ft_u32);
+	FT_MAP_TYPE(value, ft_u32);
+	FT_MAP_UINT(max_entries, 256);
+} devices SEC(".maps");
+
+/* Frames by `ft_miss`; FT_MISS_NONE counts those that were forwarded. */
+struct {
+	FT_MAP_UINT(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	FT_MAP_TYPE(key, ft_u32);
+	FT_MAP_TYPE(value, ft_u64);
+	FT_MAP_UINT(max_entries, FT_MISS_COUNT);
+} statistics SEC(".maps");
+
+struct {
+	FT_MAP_UINT(type, BPF_MAP_TYPE_RINGBUF);
+	FT_MAP_UINT(max_entries, 1 << 18);
+} events SEC(".maps");
+
+const volatile struct ft_config config = { 0 };
+
+static FT_INLINE int ft_up(enum ft_miss miss)
+{
+	ft_u32 number = miss;
+	ft_u64 *count = bpf_map_lookup_elem(&statistics, &number);
+
+	if (count)
+		(*count)++;
+	return XDP_PASS;
+}
+
+static FT_INLINE void ft_report(ft_u32 entry, enum ft_end end, ft_u64 now)
+{
+	struct ft_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event)
+		return;
+	event->time = now;
+	event->entry = entry;
+	event->end = end;
+	bpf_ringbuf_submit(event, 0);
+}
+
+/* Put a link-layer header at `to`. It is 14 bytes, and 4 for each tag, 8 for PPPoE. */
+static FT_INLINE int ft_push(ft_u8 *to, const ft_u8 *end, const ft_u8 *head, ft_u32 length)
+{
+	if (to + FT_ETHERNET > end)
+		return -1;
+	ft_copy(to, head, FT_ETHERNET);
+	/* That the packet behind it is in the frame is checked, so it is too. */
+	FT_UNROLL
+	for (ft_u32 at = FT_ETHERNET; at < FT_HEAD_MAX; at += FT_TAG) {
+		if (at < length && to + at + FT_TAG <= end)
+			ft_copy(to + at, head + at, FT_TAG);
+	}
+	return 0;
+}
+
+/* Give the frame the length that it leaves with, link-layer header and all; its bytes stay. */
+static FT_INLINE int ft_resize(struct xdp_md *ctx, ft_u32 network, ft_u32 head, ft_u32 there, ft_u32 size)
+{
+	if (there != size && bpf_xdp_adjust_tail(ctx, (int)size - (int)there))
+		return -1;
+	return network != head && bpf_xdp_adjust_head(ctx, (int)network - (int)head) ? -1 : 0;
+}
+
+/* Change a packet that goes through, whose frame has its new length already. */
+static FT_INLINE int ft_rewrite(struct xdp_md *ctx, const struct ft_parsed *parsed, const struct ft_flow *flow,
+				const struct ft_next_hop *hop, ft_u32 size, ft_u32 header)
+{
+	ft_u8 *data = (ft_u8 *)(long)ctx->data;
+	const ft_u8 *end = (const ft_u8 *)(long)ctx->data_end;
+	ft_u8 *ip = data + (hop->length & 63);
+	ft_u8 *transport = ip + header;
+	ft_u8 head[FT_HEAD_MAX];
+
+	ft_copy(head, hop->head, FT_HEAD_MAX);
+	ft_finish_head(head, hop, parsed, size);
+	if (ft_push(data, end, head, hop->length) || transport + 4 > end)
+		return -1;
+	if (header == FT_IPV4_HEADER)
+		ft_rewrite_ipv4(ip, flow);
+	else
+		ft_rewrite_ipv6(ip, flow);
+	if (parsed->key.protocol == FT_TCP) {
+		if (transport + 20 > end)
+			return -1;
+		ft_rewrite_transport(transport, flow, FT_TCP);
+	} else if (parsed->key.protocol == FT_UDP) {
+		if (transport + 8 > end)
+			return -1;
+		ft_rewrite_transport(transport, flow, FT_UDP);
+	}
+	return 0;
+}
+
+static FT_INLINE int ft_forward(struct xdp_md *ctx, const struct ft_parsed *parsed, const struct ft_link *link,
+				const struct ft_flow *flow, const struct ft_config *settings, ft_u32 header)
+{
+	const ft_u8 *data = (const ft_u8 *)(long)ctx->data;
+	const ft_u8 *end = (const ft_u8 *)(long)ctx->data_end;
+	ft_u32 network = parsed->network & 63;
+	const ft_u8 *ip = data + network;
+	ft_u32 there = (ft_u32)(end - ip);
+	struct ft_decision decision;
+	struct ft_next_hop *hop;
+	struct ft_entry *entry;
+	enum ft_miss miss;
+	ft_u8 tcp_flags = 0;
+	int action;
+
+	if ((flow->flags & FT_FLOW_STATION) && !link)
+		link = bpf_map_lookup_elem(&links, &parsed->link);
+	/* The key was read from there, but not in a way that the verifier remembers. */
+	if (data + FT_ETHERNET > end || ip + header > end)
+		return ft_up(FT_MISS_TRUNCATED);
+	if (parsed->key.protocol == FT_TCP) {
+		if (ip + header + 20 > end)
+			return ft_up(FT_MISS_TRUNCATED);
+		tcp_flags = ip[header + 13];
+	}
+	entry = bpf_map_lookup_elem(&entries, &flow->entry);
+	hop = bpf_map_lookup_elem(&next_hops, &flow->next_hop);
+	if (!entry || !hop)
+		return ft_up(FT_MISS_NO_ENTRY);
+	miss = ft_decide(parsed, data, ip, tcp_flags, there, settings, link, flow, hop, entry, &decision);
+	if (miss != FT_MISS_NONE) {
+		if (decision.end != FT_END_NONE)
+			ft_report(flow->entry, decision.end, bpf_ktime_get_coarse_ns());
+		return ft_up(miss);
+	}
+	/* Asked before a byte changes: what cannot leave goes up the classic path as it came. */
+	action = (int)bpf_redirect_map(&devices, hop->device, XDP_PASS);
+	if (action != XDP_REDIRECT)
+		return ft_up(FT_MISS_NO_DEVICE);
+	if (ft_resize(ctx, network, hop->length, there, decision.size))
+		return ft_up(FT_MISS_NO_ROOM);
+	if (ft_rewrite(ctx, parsed, flow, hop, decision.size, header))
+		return XDP_DROP;
+	ft_count(flow, entry, decision.size, bpf_ktime_get_coarse_ns(), settings);
+	ft_up(FT_MISS_NONE);
+	return action;
+}
+
+SEC("xdp")
+int ft_xdp(struct xdp_md *ctx)
+{
+	const ft_u8 *data = (const ft_u8 *)(long)ctx->data;
+	const ft_u8 *end = (const ft_u8 *)(long)ctx->data_end;
+	const struct ft_config *settings = (const struct ft_config *)&config;
+	const struct ft_link *link = 0;
+	const struct ft_flow *flow;
+	struct ft_parsed parsed;
+	enum ft_miss miss;
+
+	/* The loader writes the configuration: the compiler must not take what stands here for it. */
+	__asm__ volatile("" : "+r"(settings));
+	miss = ft_parse(data, end, ctx->ingress_ifindex, settings, &parsed);
+	if (miss != FT_MISS_NONE)
+		return ft_up(miss);
+	if (parsed.link.depth) {
+		link = bpf_map_lookup_elem(&links, &parsed.link);
+		if (!link)
+			return ft_up(FT_MISS_NO_ENTRY);
+		parsed.key.link = link->number;
+	}
+	/* Flows of the two families differ in size, which the verifier holds apart only like this. */
+	if (parsed.family == FT_IPV4) {
+		flow = bpf_map_lookup_elem(&flows4, &parsed.key);
+		return flow ? ft_forward(ctx, &parsed, link, flow, settings, FT_IPV4_HEADER) :
+			      ft_up(FT_MISS_NO_ENTRY);
+	}
+	flow = bpf_map_lookup_elem(&flows6, &parsed.key);
+	return flow ? ft_forward(ctx, &parsed, link, flow, settings, FT_IPV6_HEADER) : ft_up(FT_MISS_NO_ENTRY);
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,109 @@
+"""The fast path in the kernel: the object of ``c/xdp.c`` and its tables.
+
+Entries lie in memory that the kernel shares with this process, so that counters are read, and
+flows ended, without a system call.
+"""
+
+from __future__ import annotations
+
+from ctypes import Array, c_uint32, c_uint64, sizeof
+from importlib.resources import files
+from mmap import ALLOCATIONGRANULARITY, mmap
+from typing import Final
+
+from flowtable.datapath.bpf import BpfObject, Map, Program, possible_cpus
+from flowtable.datapath.layout import MISSES, Config, Entry, Flow, Key, Link, LinkKey, NextHop
+from flowtable.packet.miss import Miss
+from flowtable.packet.packet import IPV4
+
+OBJECT: Final = "xdp.o"
+"""The package build puts it beside the sources in C."""
+PROGRAM: Final = "ft_xdp"
+CAPACITY: Final = 65536
+"""Flows that tables hold where nothing else is said."""
+
+_NO_PREALLOC: Final = 1
+_MMAPABLE: Final = 1024
+
+
+class XdpTables:
+    """The tables of one flowtable in the kernel, and the program that reads them.
+
+    Attributes:
+        program: the program, to be attached to devices.
+        capacity: how many flows the tables hold.
+    """
+
+    def __init__(self, config: Config, capacity: int = CAPACITY, *, preallocate: bool = False) -> None:
+        """Load the program with empty tables.
+
+        Args:
+            config: how the flowtable behaves.
+            capacity: how many flows the tables hold, of each address family.
+            preallocate: take the memory for all of them at once, which makes adding flows cheaper.
+
+        Raises:
+            BpfError: the kernel does not take it, with the end of the verifier's log; or libbpf
+                is missing.
+            FileNotFoundError: the package was built without it.
+        """
+        loaded = BpfObject((files("flowtable.datapath") / OBJECT).read_bytes())
+        loaded.set_constants(config)
+        for name in ("flows4", "flows6"):
+            loaded.set_size(name, 2 * capacity, 0 if preallocate else _NO_PREALLOC)
+        loaded.set_size("next_hops", 2 * capacity + 1)
+        loaded.set_size("entries", capacity + 1, _MMAPABLE)
+        loaded.load(PROGRAM)
+        self.capacity = capacity
+        self.program = Program(loaded, PROGRAM)
+        self._links: Map[LinkKey, Link] = Map(loaded, "links", LinkKey, Link)
+        self._next_hops: Map[c_uint32, NextHop] = Map(loaded, "next_hops", c_uint32, NextHop)
+        self._devices: Map[c_uint32, c_uint32] = Map(loaded, "devices", c_uint32, c_uint32)
+        self._flows4: Map[Key, Flow] = Map(loaded, "flows4", Key, Flow)
+        self._flows6: Map[Key, Flow] = Map(loaded, "flows6", Key, Flow)
+        self._statistics: Map[c_uint32, Array[c_uint64]] = Map(
+            loaded, "statistics", c_uint32, c_uint64 * possible_cpus()
+        )
+        size = (capacity + 1) * sizeof(Entry)
+        whole = -(-size // ALLOCATIONGRANULARITY) * ALLOCATIONGRANULARITY
+        self._entries = mmap(loaded.map_fd("entries"), whole)
+
+    def set_link(self, key: LinkKey, link: Link) -> None:
+        """Add a link, or say something else of it."""
+        self._links.set(key, link)
+
+    def remove_link(self, key: LinkKey) -> None:
+        """Forget a link."""
+        self._links.delete(key)
+
+    def set_next_hop(self, number: int, hop: NextHop) -> None:
+        """Say what a next hop is that no flow goes to yet."""
+        self._next_hops.set(c_uint32(number), hop)
+
+    def set_flow(self, family: int, key: Key, flow: Flow) -> None:
+        """Have packets with a key forwarded, or forwarded in another way."""
+        self._flows(family).set(key, flow)
+
+    def remove_flow(self, family: int, key: Key) -> None:
+        """Have packets with a key forwarded no more."""
+        self._flows(family).delete(key)
+
+    def entry(self, number: int) -> Entry:
+        """What the directions of an entry share: the memory itself, which packets change."""
+        return Entry.from_buffer(self._entries, number * sizeof(Entry))
+
+    def allow(self, ifindex: int) -> None:
+        """Let packets leave through a device."""
+        self._devices.set(c_uint32(ifindex), c_uint32(ifindex))
+
+    def statistics(self) -> dict[Miss | None, int]:
+        """Packets by why they went up the classic path; those that were forwarded under None."""
+        counted: dict[Miss | None, int] = {}
+        for number, reason in enumerate((None, *MISSES)):
+            counts = self._statistics.get(c_uint32(number))
+            if counts is not None and (total := sum(counts)):
+                counted[reason] = total
+        return counted
+
+    def _flows(self, family: int) -> Map[Key, Flow]:
+        return self._flows4 if family == IPV4 else self._flows6

@@ -1,0 +1,120 @@
+"""The fast path in the kernel forwards as the one in the process, which forwards as the reference."""
+
+from __future__ import annotations
+
+import os
+from random import Random
+
+import pytest
+from hypothesis import Phase, given, settings
+
+from flowtable.datapath.bpf import BpfError, BpfObject
+from flowtable.datapath.layout import NextHop
+from flowtable.datapath.native import NativeDatapath
+from flowtable.datapath.tables import Installer, expressible
+from flowtable.datapath.tables import settings as configuration
+from flowtable.datapath.xdp import XdpTables
+from flowtable.flows.entry import FlowEntry
+from flowtable.packet.miss import Miss
+from flowtable.profile import PROFILES
+from flowtable.ruleset.family import Family
+from tests.datapath.test_native import frames, populated, worlds
+from tests.datapath.twins import Ends, counts, frame
+from tests.flows.support import START
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="loading a BPF program takes root")
+
+XDP_PASS, XDP_REDIRECT = 2, 4
+FRAMES = 400
+SHORTEST = 14
+"""BPF_PROG_TEST_RUN takes no shorter frames."""
+LOOPBACK = 1
+"""And on no other device than this, unless it is attached to one."""
+
+
+class LoopbackTables(XdpTables):
+    """All packets leave through the loopback device, which is there on every machine."""
+
+    def set_next_hop(self, number: int, hop: NextHop) -> None:
+        hop.device = LOOPBACK
+        super().set_next_hop(number, hop)
+
+
+def on_loopback(entries: list[FlowEntry]) -> list[FlowEntry]:
+    """The entries, whose packets all come in on the loopback device."""
+    for entry in entries:
+        for way in entry.directions:
+            way.key = way.key._replace(iif=LOOPBACK)
+    return entries
+
+
+def counted(before: dict[Miss | None, int], after: dict[Miss | None, int]) -> list[Miss | None]:
+    return [reason for reason, count in after.items() if count != before.get(reason, 0)]
+
+
+@settings(max_examples=60, deadline=None, phases=[Phase.generate])
+@given(worlds)
+def test_the_same_frames_verdicts_and_counts(world):
+    profile = PROFILES[world["profile"]]
+    entries = populated(profile, world["lan"], world["wan"])
+    entries = on_loopback([entry for entry in entries if expressible(entry)])
+    # One link cannot be that of two sides.
+    if not entries or len({way.key.encap for way in entries[0].directions}) < 2:
+        return
+    native = NativeDatapath(world["family"], profile, Ends())
+    tables = LoopbackTables(configuration(world["family"], profile), capacity=64)
+    tables.allow(LOOPBACK)
+    installer = Installer(tables, profile, Ends())
+    for entry in entries:
+        native.install(entry)
+        installer.install(entry)
+    random = Random(world["seed"])
+    before = tables.statistics()
+    for raw, iif in frames(entries, random, FRAMES):
+        if len(raw) < SHORTEST:
+            continue
+        expected = native.process(raw, iif, START)
+        action, left, _ = tables.program.run(raw)
+        (reason,) = counted(before, before := tables.statistics())
+        if isinstance(expected, Miss):
+            assert (action, left) == (XDP_PASS, raw)
+            # Only the reference looks into tunnels.
+            assert reason is expected or reason is Miss.PROTOCOL
+        else:
+            assert isinstance(expected, tuple)
+            assert (action, reason, left) == (XDP_REDIRECT, None, expected[1]), raw.hex()
+    for entry in entries:
+        native.stats(entry)
+        said = [way[:2] for way in counts(entry)]
+        installer.report(entry)
+        assert [way[:2] for way in counts(entry)] == said
+
+
+def test_a_full_table_says_so():
+    profile = PROFILES["default"]
+    entries = on_loopback(populated(profile, "nic", "vlan"))
+    tables = LoopbackTables(configuration(Family.INET, profile), capacity=2)
+    installer = Installer(tables, profile, Ends())
+    with pytest.raises(BpfError, match="E2BIG"):
+        for entry in entries:
+            installer.install(entry)
+
+
+def test_what_is_no_object():
+    with pytest.raises(BpfError, match="not a BPF object"):
+        BpfObject(b"nothing")
+
+
+def test_a_device_that_takes_no_frames_leaves_the_packet_as_it_is():
+    profile = PROFILES["default"]
+    entries = on_loopback(populated(profile, "nic", "vlan"))
+    tables = LoopbackTables(configuration(Family.INET, profile), capacity=64)
+    native = NativeDatapath(Family.INET, profile, Ends())
+    Installer(tables, profile, Ends()).install(entries[0])
+    native.install(entries[0])
+    random = Random(3)
+    way = entries[0].directions[0]
+    good = (bytes(frame(way.key, way.entrance.source, bytes(6), random)) for _ in range(100))
+    raw = next(raw for raw in good if isinstance(native.process(raw, LOOPBACK, START), tuple))
+    assert tables.program.run(raw)[:2] == (XDP_PASS, raw)
+    assert tables.statistics() == {Miss.NO_DEVICE: 1}
