@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from flowtable.ruleset.change import Get
 from flowtable.ruleset.command import Kind
+from flowtable.ruleset.element import field_bounds
 from flowtable.ruleset.model import Ruleset
 from flowtable.ruleset.objects import Body, ObjectKind
 from flowtable.ruleset.query import Describe, Listing, Scope
@@ -23,7 +24,7 @@ from flowtable.ruleset.statements.counter import Counter
 from flowtable.ruleset.statements.quota import Quota
 from flowtable.ruleset.types.flags import Flags
 from flowtable.ruleset.types.symbol import Symbolic
-from flowtable.ruleset.values import Interval, bounds
+from flowtable.ruleset.values import Fields, Interval, bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -151,8 +152,10 @@ def _covers(element: Element, other: Element) -> bool:
     if element.key is None or other.key is None:
         return element.key is other.key
     if isinstance(element.key, Interval) or isinstance(other.key, Interval):
-        (low, high), (first, last) = bounds(element.key), bounds(other.key)
-        return low <= first and last <= high
+        return _contains(bounds(element.key), bounds(other.key))
+    if isinstance(element.key, Fields) or isinstance(other.key, Fields):
+        pairs = zip(field_bounds(element.key), field_bounds(other.key), strict=True)
+        return all(_contains(whole, part) for whole, part in pairs)
     return element.key == other.key
 
 
@@ -165,6 +168,10 @@ def emptied(body: Body) -> Body:
             return Quota(body.span, body.quota, over=body.over)
         case _:
             return body
+
+
+def _contains(whole: tuple[int, int], part: tuple[int, int]) -> bool:
+    return whole[0] <= part[0] and part[1] <= whole[1]
 
 
 def describe(subject: Selector | DataType) -> str:

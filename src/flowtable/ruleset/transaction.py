@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from flowtable.ruleset.answer import answer, emptied, find_set
+from flowtable.ruleset.attachment import attachment_refused, update_chain
 from flowtable.ruleset.change import (
     AddChain,
     AddFlowtable,
@@ -35,8 +36,7 @@ from flowtable.ruleset.command import (
 )
 from flowtable.ruleset.elements import put_elements, same_kind, take_elements, unsupported
 from flowtable.ruleset.family import Family
-from flowtable.ruleset.hook import Hook, Priority
-from flowtable.ruleset.model import Chain, ChainType, Flowtable, Ruleset, Table
+from flowtable.ruleset.model import Chain, Flowtable, Ruleset, Table
 from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.printer import print_ruleset
 from flowtable.ruleset.query import Describe, Listing
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flowtable.ruleset.answer import Show
-    from flowtable.ruleset.model import Attachment, Rule
+    from flowtable.ruleset.model import Rule
     from flowtable.ruleset.place import Place
     from flowtable.ruleset.sets import Set
     from flowtable.ruleset.source import Span
@@ -63,8 +63,6 @@ if TYPE_CHECKING:
 
 MAX_DEVICES: Final = 256
 """Ref: include/net/netfilter/nf_tables.h:NFT_NETDEVICE_MAX."""
-
-_NAT_HOOKS: Final = (Hook.PREROUTING, Hook.INPUT, Hook.OUTPUT, Hook.POSTROUTING)
 
 
 class Transaction:
@@ -202,10 +200,10 @@ class Transaction:
         if known is not None:
             if change.create:
                 raise refused(EEXIST, chain.span)
-            _update_chain(known, change)
+            update_chain(known, change)
             return
         if chain.attachment is not None:
-            hint = _refuses(table.family, chain.attachment)
+            hint = attachment_refused(table.family, chain.attachment)
             if hint is None and chain.offload and chain.attachment.hook is not Hook.INGRESS:
                 hint = "hardware runs chains of ingress only"
             if hint is not None:
@@ -456,41 +454,6 @@ def _check_references(table: Table, statement: Statement) -> None:
         others = ", ".join(table.flowtables) or "none"
         hint = f"no flowtable '{statement.name}' in this table; it has: {others}"
         raise refused(ENOENT, statement.span, hint)
-
-
-def _update_chain(known: Chain, change: AddChain) -> None:
-    chain = change.chain
-    if chain.attachment is not None and known.attachment is None:
-        raise refused(
-            EOPNOTSUPP, change.policy_span or chain.span, "a chain cannot be made a base chain later"
-        )
-    if change.policy_span is not None and known.attachment is None:
-        raise refused(EOPNOTSUPP, change.policy_span, "only a base chain has a policy")
-    if chain.attachment is not None and chain.attachment != known.attachment:
-        raise refused(EOPNOTSUPP, chain.span, "type, hook and priority of a chain cannot be changed")
-    if change.policy_span is not None:
-        known.policy = chain.policy
-    if change.devices:
-        if known.attachment is None or not known.attachment.devices:
-            raise refused(EOPNOTSUPP, chain.span, "only chains of ingress and egress have devices")
-        devices = {*known.attachment.devices, *change.devices}
-        known.attachment = replace(known.attachment, devices=tuple(sorted(devices)))
-
-
-def _refuses(family: Family, attachment: Attachment) -> str | None:
-    """Why the kernel does not register such a base chain, None if it does."""
-    match attachment.type:
-        case ChainType.NAT:
-            if family is Family.NETDEV or attachment.hook not in _NAT_HOOKS:
-                return "chains of type nat are for prerouting, input, output and postrouting"
-            if attachment.priority <= Priority.CONNTRACK:
-                return f"chains of type nat come after conntrack: above priority {Priority.CONNTRACK:d}"
-        case ChainType.ROUTE:
-            if family is Family.NETDEV or attachment.hook is not Hook.OUTPUT:
-                return "chains of type route are for output"
-        case ChainType.FILTER:
-            pass
-    return None
 
 
 def _add_devices(table: Table, known: Flowtable | None, flowtable: Flowtable) -> tuple[str, ...]:
