@@ -36,6 +36,7 @@ from flowtable.ruleset.command import (
 )
 from flowtable.ruleset.elements import put_elements, same_kind, take_elements, unsupported
 from flowtable.ruleset.family import Family
+from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.model import Chain, Flowtable, Ruleset, Table
 from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.printer import print_ruleset

@@ -38,6 +38,9 @@ _PREFIXES: Final = {
 }
 
 
+_OPAQUE: Final = (ObjectKind.SYNPROXY, ObjectKind.CT_EXPECTATION)
+
+
 class ObjectReference(Statement):
     """A statement that uses a named object.
 
@@ -75,6 +78,11 @@ class ObjectReference(Statement):
     def selectors(self) -> tuple[Selector, ...]:
         """What is looked up."""
         return () if self.selector is None else (self.selector,)
+
+    @property
+    def opaque(self) -> bool:
+        """Only a kernel answers SYNs for servers, and expects connections."""
+        return self.kind in _OPAQUE or super().opaque
 
     @property
     def names(self) -> list[tuple[str, Span]]:
