@@ -170,7 +170,7 @@ class World:
         packet = Packet(bytearray(bytes(l3 / l4(this, flags))), this.l3proto, iif=iif, time=now)
         packet.thoff = 20 if this.l3proto == wire.IPV4 else 40
         packet.l4proto = this.l4proto
-        packet.dst = self.topology.fib(this.l3proto).lookup(other.src)
+        packet.dst = self.topology.fib(this.l3proto).lookup(other.src, iif=iif, source=this.src)
         packet.oif = None if packet.dst is None else packet.dst.device
         packet.ct = connection
         packet.ctinfo = CtInfo.ESTABLISHED_REPLY if reply else CtInfo.ESTABLISHED

@@ -43,6 +43,7 @@ class Direction:
         entrance: the side they come from.
         exit: the side they go to.
         mtu: the largest IP packet that may leave, bytes.
+        mark: the mark that their route was looked up with.
         neighbour: what is known of the next hop, None for nothing.
         ages: whether the neighbour layer wants to see packets while ``neighbour`` is STALE, so
             that it confirms it.
@@ -63,6 +64,7 @@ class Direction:
         "entrance",
         "exit",
         "key",
+        "mark",
         "mtu",
         "neighbour",
         "packets",
@@ -74,7 +76,14 @@ class Direction:
     )
 
     def __init__(
-        self, key: FlowKey, rewritten: bytes, route: Route, entrance: Side, exit_: Side, mtu: int
+        self,
+        key: FlowKey,
+        rewritten: bytes,
+        route: Route,
+        entrance: Side,
+        exit_: Side,
+        mtu: int,
+        mark: int = 0,
     ) -> None:
         self.key = key
         self.rewritten = rewritten
@@ -82,6 +91,7 @@ class Direction:
         self.entrance = entrance
         self.exit = exit_
         self.mtu = mtu
+        self.mark = mark
         self.neighbour: Neighbour | None = None
         self.ages = False
         self.source = exit_.source

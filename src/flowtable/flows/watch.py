@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowtable.flows.side import Transmit
 from flowtable.flows.teardown import Teardown
+from flowtable.flows.way import route_of
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.profile import RouteChange
 from flowtable.topology.event import (
@@ -168,9 +169,9 @@ class Watch:
                 entry.flowtable.retrace(entry, self._clock())
 
     def _within(self, route: Route) -> Iterator[FlowEntry]:
-        """The flows whose route leads to the destinations of another route as well."""
+        """The flows that another route may lead another way."""
         for known in self._ledger.routes:
-            if _leads_to(known, route):
+            if _leads_to(known, route) or _elsewhere(known, route):
                 yield from self._ledger.routes.get(known)
 
     def _reroute(self, entries: Iterable[FlowEntry]) -> None:
@@ -178,11 +179,9 @@ class Watch:
 
         They do not follow: the rules may ask where a packet goes, and decide otherwise.
         """
-        fib = self._topology.fib
         for entry in self._each(entries):
             if any(
-                fib(direction.key.l3proto).lookup(direction.target) is not direction.route
-                for direction in entry.directions
+                route_of(direction, self._topology) is not direction.route for direction in entry.directions
             ):
                 entry.flowtable.teardown(entry, Teardown.ROUTE, self._clock())
             elif self._profile.follow_path:
@@ -210,8 +209,18 @@ class Watch:
 
 
 def _leads_to(known: Route, route: Route) -> bool:
-    """Whether the destinations of ``route`` are among those of ``known``."""
-    if known.family != route.family or known.prefixlen > route.prefixlen:
+    """Whether ``route``, in the same table, leads to some of the destinations of ``known``."""
+    return known.table == route.table and known.prefixlen <= route.prefixlen and _meet(known, route)
+
+
+def _elsewhere(known: Route, route: Route) -> bool:
+    """Whether ``route``, in another table, which rules may ask first, leads to destinations of ``known``."""
+    return known.table != route.table and _meet(known, route)
+
+
+def _meet(one: Route, other: Route) -> bool:
+    """Whether two routes have destinations in common."""
+    if one.family != other.family:
         return False
-    shift = len(route.destination) * 8 - known.prefixlen
-    return int.from_bytes(known.destination) >> shift == int.from_bytes(route.destination) >> shift
+    shift = len(one.destination) * 8 - min(one.prefixlen, other.prefixlen)
+    return int.from_bytes(one.destination) >> shift == int.from_bytes(other.destination) >> shift

@@ -20,6 +20,7 @@ from flowtable.packet.packet import IPV4, IPV6
 from flowtable.profile import ReturnRoute
 from flowtable.topology.device import Scope
 from flowtable.topology.route import REJECTING, Route, RouteType
+from flowtable.topology.vrf import domain
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -66,7 +67,11 @@ def find_ways(
     there, back = (REPLY, ORIGINAL) if packet.reply else (ORIGINAL, REPLY)
     sender, receiver = connection.tuple(there).src, connection.tuple(back).src
     oif = route.device
-    answers = _return_route(topology.fib(packet.family), profile.return_route, sender, iif)
+    mark = packet.mark
+    fib = topology.fib(packet.family)
+    answers = None
+    if oif is not None:
+        answers = _return_route(fib, profile.return_route, sender, receiver, oif, iif, mark)
     if oif is None or answers is None or answers.device is None:
         return Refusal.NO_ROUTE
 
@@ -77,7 +82,7 @@ def find_ways(
     if isinstance(source, Refusal):
         return source
     entrance = source
-    if profile.return_route is ReturnRoute.ROUTED and iif is not answers.device:
+    if profile.return_route is ReturnRoute.ROUTED and iif not in (answers.device, domain(answers.device)):
         other = discover(topology, profile, devices, iif, sender, packet.link[6:12] or None)
         if isinstance(other, Refusal):
             return other
@@ -93,9 +98,9 @@ def find_ways(
     if there == REPLY:
         ways.reverse()
     return (
-        _direction(connection.original, connection.reply, flags, *ways[ORIGINAL]),
+        _direction(connection.original, connection.reply, flags, *ways[ORIGINAL], mark),
         # Seen from the reply, what is a source to the one side is a destination to the other.
-        _direction(connection.reply, connection.original, _swapped(flags), *ways[REPLY]),
+        _direction(connection.reply, connection.original, _swapped(flags), *ways[REPLY], mark),
     )
 
 
@@ -178,19 +183,32 @@ def _ages(sysctls: Sysctls, size: int, device: Device) -> bool:
     return sysctls.neigh(family, device.name).base_reachable_time_ms is not None
 
 
-def _return_route(fib: Fib, how: ReturnRoute, sender: bytes, iif: Device) -> Route | None:
-    """The route of the answers to packets of ``sender`` that come in on ``iif``."""
+def route_of(direction: Direction, topology: Topology) -> Route | None:
+    """The route that packets of a direction would take on the classic path now."""
+    key = direction.key
+    fib = topology.fib(key.l3proto)
+    iif = direction.entrance.routed
+    return fib.lookup(direction.target, iif=iif, source=key.source, mark=direction.mark)
+
+
+def _return_route(
+    fib: Fib, how: ReturnRoute, sender: bytes, receiver: bytes, oif: Device, iif: Device, mark: int
+) -> Route | None:
+    """The route of the answers to packets from ``iif`` to ``oif``; their mark is that of the packet.
+
+    The kernel asks as for packets of its own, which come in nowhere.
+    """
     match how:
         case ReturnRoute.ROUTED:
-            route = fib.lookup(sender)
+            route = fib.lookup(sender, iif=oif, source=receiver, mark=mark)
         case ReturnRoute.PINNED if fib.family == IPV4:
-            route = fib.lookup(sender, oif=iif)
+            route = fib.lookup(sender, oif=iif, source=receiver, mark=mark)
             if route is None or route.type in REJECTING:
                 # Ref: net/ipv4/route.c:ip_route_output_key_hash_rcu: "routing tables are wrong".
                 return Route(IPV4, sender, 32, device=iif, scope=Scope.LINK, oif=iif)
         case ReturnRoute.PINNED:
-            route = fib.lookup(sender)
-            pinned = fib.lookup(sender, oif=iif)
+            route = fib.lookup(sender, source=receiver, mark=mark)
+            pinned = fib.lookup(sender, oif=iif, source=receiver, mark=mark)
             # Ref: net/ipv6/route.c:rt6_score_route: a device is a wish, not a condition.
             if route and pinned and (route.prefixlen, route.metric) == (pinned.prefixlen, pinned.metric):
                 route = pinned
@@ -222,7 +240,9 @@ def _mtu(route: Route, side: Side) -> int:
     return mtu
 
 
-def _direction(this: Tuple, other: Tuple, flags: int, entrance: Side, exit_: Side, route: Route) -> Direction:
+def _direction(
+    this: Tuple, other: Tuple, flags: int, entrance: Side, exit_: Side, route: Route, mark: int
+) -> Direction:
     """A direction from the tuple of its packets on arrival and that of the opposite direction.
 
     Ref: net/netfilter/nf_flow_table_ip.c:nf_flow_snat_ip, nf_flow_dnat_ip;
@@ -234,4 +254,4 @@ def _direction(this: Tuple, other: Tuple, flags: int, entrance: Side, exit_: Sid
     source, sport = (other.dst, other.dport) if flags & FlowFlag.SNAT else (this.src, this.sport)
     target, dport = (other.src, other.sport) if flags & FlowFlag.DNAT else (this.dst, this.dport)
     rewritten = source + target + _ports(sport, dport)
-    return Direction(key, rewritten, route, entrance, exit_, _mtu(route, exit_))
+    return Direction(key, rewritten, route, entrance, exit_, _mtu(route, exit_), mark)
