@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from flowtable.cli import main
@@ -23,3 +24,21 @@ def test_samples(monkeypatch, tmp_path):
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == summary
     assert set(flows.splitlines()) <= set(listing.read_text().splitlines())
+
+
+@pytest.mark.parametrize("page", ["check", "print"])
+def test_samples_of_other_commands(monkeypatch, page: str):
+    monkeypatch.chdir(ROOT)
+    blocks = (ROOT / f"docs/commands/{page}.md").read_text().split("```\n")
+    samples = [block for block in blocks if block.startswith("$ ")]
+    assert samples
+    for sample in samples:
+        command, output = sample.removeprefix("$ flowtable ").split("\n", 1)
+        assert CliRunner().invoke(main, shlex.split(command)).stdout == output
+
+
+@pytest.mark.parametrize("page", ["check", "fmt", "print", "run"])
+def test_every_option_is_described(page: str):
+    text = (ROOT / f"docs/commands/{page}.md").read_text()
+    for parameter in main.commands[page].params:
+        assert parameter.opts[0] in text or not parameter.opts[0].startswith("-"), parameter.opts

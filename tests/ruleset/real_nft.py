@@ -14,7 +14,7 @@ for pair in $1; do ip link add "${pair%=*}" type veth peer name "${pair#*=}"; do
 set +e
 for file in "$2"/*.nft; do
     name=${file%.nft}
-    if nft -f "$file" 2> "$name.error"; then
+    if nft -I "$4" -f "$file" 2> "$name.error"; then
         nft $3 > "$name.output"
     fi
     nft flush ruleset
@@ -24,7 +24,10 @@ done
 
 
 def listings(
-    rulesets: Sequence[str], command: str = "list ruleset", devices: Sequence[str] = ("eth0=eth1",)
+    rulesets: Sequence[str],
+    command: str = "list ruleset",
+    devices: Sequence[str] = ("eth0=eth1",),
+    includes: Path = Path("/etc"),
 ) -> list[tuple[str, str]]:
     """For each ruleset, what nft prints of it once it is loaded, and else why it was not.
 
@@ -32,11 +35,12 @@ def listings(
         rulesets: their texts.
         command: what nft is asked for each.
         devices: pairs of names; each becomes a veth pair.
+        includes: where included files are.
     """
     with tempfile.TemporaryDirectory() as folder:
         for number, text in enumerate(rulesets):
             Path(folder, f"{number:04}.nft").write_text(text)
-        script = ["sh", "-c", SETUP, "sh", " ".join(devices), folder, command]
+        script = ["sh", "-c", SETUP, "sh", " ".join(devices), folder, command, str(includes)]
         subprocess.run(["unshare", "-n", *script], check=True, stdin=subprocess.DEVNULL)
         return [
             (_read(Path(folder, f"{number:04}.output")), _read(Path(folder, f"{number:04}.error")))

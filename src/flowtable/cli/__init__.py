@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from flowtable.cli.check import check
+from flowtable.cli.fmt import fmt
 from flowtable.cli.print import print_command
 from flowtable.cli.run import run
 
@@ -14,5 +16,7 @@ def main() -> None:
     """Netfilter's flowtable: a fast path through a router, offline and as a library."""
 
 
+main.add_command(check)
+main.add_command(fmt)
 main.add_command(print_command)
 main.add_command(run)

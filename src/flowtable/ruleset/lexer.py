@@ -129,7 +129,7 @@ _PUNCTUATION: Final = {
     "!": Kind.NOT,
 }
 
-_TOKEN: Final = re.compile(
+TOKEN: Final = re.compile(
     r"""
       (?P<space>[ \t]+|\\\n|\#[^\n]*)
     | (?P<newline>\n)
@@ -147,6 +147,7 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE,
 )
+"""What the text is made of; ``space`` are spaces, continuations and comments."""
 
 
 def tokenize(source: Source) -> list[Token]:
@@ -154,7 +155,7 @@ def tokenize(source: Source) -> list[Token]:
     tokens: list[Token] = []
     line = 1
     start = -1  # offset of the character in front of the line
-    for match in _TOKEN.finditer(source.text):
+    for match in TOKEN.finditer(source.text):
         group = match.lastgroup
         if group == "space":
             if match.group() == "\\\n":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from flowtable.ruleset.answer import Show
     from flowtable.ruleset.change import Change
+    from flowtable.ruleset.command import Command
     from flowtable.ruleset.include import Reader
 
 
@@ -63,10 +64,12 @@ class Outcome(NamedTuple):
     Attributes:
         ruleset: the ruleset with the changes.
         output: what ``list`` and the like print.
+        commands: the commands as written.
     """
 
     ruleset: Ruleset
     output: str
+    commands: Sequence[Command] = ()
 
 
 def execute(
@@ -109,4 +112,4 @@ def execute(
         raise RulesetError(errors)
     transaction = Transaction(ruleset, show)
     transaction.apply(changes)
-    return Outcome(transaction.ruleset, "".join(transaction.output))
+    return Outcome(transaction.ruleset, "".join(transaction.output), commands)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.ruleset.family import Family
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.lexer import Kind
-from flowtable.ruleset.style import style
+from flowtable.ruleset.style import NftVersion, style
 from flowtable.ruleset.syntax import Word
 
 if TYPE_CHECKING:
@@ -82,12 +82,19 @@ def resolve(syntax: PrioritySyntax, family: Family, hook: Hook) -> int | None:
     return value if -(1 << 31) <= value < 1 << 31 else None
 
 
+def _shown(name: str, family: Family, hook: Hook) -> bool:
+    """Whether a listing shows a name there; nft 1.0.6 knows some names at one hook only."""
+    if style().version is NftVersion.V1_0_6 and name in _HOOKS and hook is not _HOOKS[name][0]:
+        return False
+    return known(name, family, hook)
+
+
 def text(value: int, family: Family, hook: Hook) -> str:
     """The priority as nft prints it: by the nearest name, if one is near."""
     if style().priorities:
         return str(value)
     for name, base in _names(family).items():
-        if abs(value - base) <= _REACH and known(name, family, hook):
+        if abs(value - base) <= _REACH and _shown(name, family, hook):
             if value == base:
                 return name
             return f"{name} {'+' if value > base else '-'} {abs(value - base)}"

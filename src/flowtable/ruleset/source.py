@@ -72,12 +72,14 @@ class Diagnostic:
         span: what it is about, underlined with carets.
         related: further places of the same line, underlined with tildes.
         hint: one more line of ours, where nft's own words leave the cause open.
+        label: what it is, ``Error`` for all that nft knows.
     """
 
     message: str
     span: Span
     related: tuple[Span, ...] = ()
     hint: str | None = None
+    label: str = "Error"
 
     def __str__(self) -> str:
         lines: list[str] = []
@@ -88,7 +90,7 @@ class Diagnostic:
             parent = parent.source.parent
         for span in parents:
             lines.append(f"{'In file included' if not lines else '':16} from {span.place}:")
-        lines.append(f"{self.span.place}: Error: {self.message}")
+        lines.append(f"{self.span.place}: {self.label}: {self.message}")
         text = self.span.source.line(self.span.line)
         lines.append("".join(map(_shown, text)))
         lines.append(self._underline(text))

@@ -18,7 +18,7 @@ from flowtable.ruleset.json.keys import data_json, map_json
 from flowtable.ruleset.lookup import build
 from flowtable.ruleset.syntax import ReferenceTerm, VerdictTerm
 from flowtable.ruleset.types.concatenation import Concatenation
-from flowtable.ruleset.values import Exact, Fields, Key, fail, key, mismatch
+from flowtable.ruleset.values import Exact, Fields, Interval, Key, fail, format_key, key, mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +56,11 @@ class Mapping:
     def lookups(self) -> tuple[str, ...]:
         """The name of the map, if it is a declared one."""
         return (self.name,) if self.name else ()
+
+    @property
+    def ranges(self) -> bool:
+        """Whether values stand for ranges, in a map that is written in place."""
+        return any(isinstance(element.data, Interval) for element in self.elements)
 
     def text(self) -> str:
         """As nft prints it."""
@@ -115,9 +120,7 @@ def format_data(data: Key, datatype: DataType) -> str:
         assert isinstance(datatype, Concatenation)
         pairs = zip(data.parts, datatype.parts, strict=True)
         return " . ".join(format_data(part, one) for part, one in pairs)
-    if data.prefixlen >= 0:
-        return f"{datatype.format(data.low)}/{data.prefixlen}"
-    return f"{datatype.bound(data.low)}-{datatype.bound(data.high)}"
+    return format_key(data, datatype)
 
 
 def check_data(datatype: DataType) -> Callable[[Term | VerdictTerm], Key]:

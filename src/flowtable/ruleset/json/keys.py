@@ -53,7 +53,7 @@ def data_json(data: Key, datatype: DataType) -> Json:
         case Exact(value):
             return datatype.json(value)
         case Interval():
-            return interval_json(data, datatype)
+            return key_json(data, datatype)
         case Fields(parts):
             return _concatenation(parts, datatype, data_json)
 

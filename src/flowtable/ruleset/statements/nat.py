@@ -20,7 +20,7 @@ from flowtable.ruleset.statement import Statement
 from flowtable.ruleset.syntax import ConcatTerm, MapTerm, PrefixTerm, RangeTerm, ReferenceTerm, Word
 from flowtable.ruleset.types import INET_SERVICE, IPV4_ADDR, IPV6_ADDR
 from flowtable.ruleset.types.concatenation import Concatenation, concatenation_of
-from flowtable.ruleset.values import Exact, Fields, Key, bounds, key
+from flowtable.ruleset.values import Exact, Fields, Interval, Key, bounds, key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,11 +173,19 @@ class Nat(Statement):
             for name in part.lookups
         )
 
+    @property
+    def _family_shown(self) -> bool:
+        """Whether a listing shows the family: in inet tables, and in front of maps to ranges."""
+        address = self.to_address
+        if isinstance(address, Mapping) and (self.prefix or address.ranges):
+            return True
+        return self._shows_family and address is not None
+
     def text(self, *, stateless: bool = False) -> str:
         """As nft prints it."""
         del stateless
         words = [self.kind.value]
-        if self._shows_family and self.to_address is not None:
+        if self._family_shown:
             words.append(self.family)
         if self.prefix:
             words.append("prefix")
@@ -191,7 +199,7 @@ class Nat(Statement):
     def json(self) -> Json:
         """Family, address, port and flags, those that there are."""
         shown: dict[str, Json] = {}
-        if self._shows_family and self.to_address is not None:
+        if self._family_shown:
             shown["family"] = self.family
         if self.to_address is not None:
             shown["addr"] = _json(self.to_address, IPV4_ADDR if self.family == "ip" else IPV6_ADDR)
@@ -213,6 +221,8 @@ class Nat(Statement):
         text = _text(self.to_address, datatype)
         if not bracketed or self.family == "ip" or isinstance(self.to_address, Mapping):
             return text
+        if isinstance(self.to_address, Interval):
+            text = f"{datatype.format(self.to_address.low)}-{datatype.format(self.to_address.high)}"
         return "-".join(f"[{part}]" for part in text.split("-"))
 
     def compile(self, compiler: Compiler) -> Step:

@@ -1,0 +1,1 @@
+"""What the parts below know, put into words for operators."""
