@@ -18,6 +18,7 @@ from flowtable.topology.device import Scope
 from flowtable.topology.neighbour import NeighbourState
 from flowtable.topology.route import RouteType
 from flowtable.topology.source import inet_select_addr
+from flowtable.topology.vrf import domain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,13 +103,13 @@ class Arp:
 
         if sender == _ANY:
             # Somebody probes whether the address is free (RFC 5227).
-            if operation != arp.REQUEST or not self._is_local(target):
+            if operation != arp.REQUEST or not self._is_local(target, device):
                 return Outcome.NOT_OURS
             if self._ignores(device, sender, target):
                 return Outcome.IGNORED
             self._reply(device, mac, sender, target, now)
             return Outcome.REPLIED
-        if operation == arp.REQUEST and self._is_local(target) and self._credible(device, sender):
+        if operation == arp.REQUEST and self._is_local(target, device) and self._credible(device, sender):
             if self._ignores(device, sender, target):
                 return Outcome.IGNORED
             neighbour = self._neighbours.update(device, sender, mac, NeighbourState.STALE, now, create=True)
@@ -120,11 +121,11 @@ class Arp:
         announces = (
             sender == target
             and (operation == arp.REQUEST or message.target_mac == mac)
-            and self._is_unicast(sender)
+            and self._is_unicast(sender, device)
         )
         # Broadcast replies and requests do not show that the neighbour hears the box.
         proves = operation == arp.REPLY and pkttype == _HOST
-        unasked = announces or (operation == arp.REPLY and self._is_unicast(sender))
+        unasked = announces or (operation == arp.REPLY and self._is_unicast(sender, device))
         neighbour = self._neighbours.update(
             device,
             sender,
@@ -157,7 +158,7 @@ class Arp:
         if packet is None or level == 2:
             return None
         source = bytes(packet.data[12:16])
-        if not self._is_local(source):
+        if not self._is_local(source, device):
             return None
         if level == 1 and not any(own.covers(source) and own.covers(target) for own in _addresses(device)):
             return None
@@ -167,15 +168,15 @@ class Arp:
         message = arp.build(arp.REPLY, device.mac, target, mac, sender)
         self._transmit(device, ethernet.build(mac, device.mac, ETHERTYPE_ARP, message), now)
 
-    def _is_local(self, address: bytes) -> bool:
-        route = self._topology.fib4.lookup(address)
+    def _is_local(self, address: bytes, device: Device) -> bool:
+        route = self._topology.fib4.lookup(address, oif=domain(device))
         return route is not None and route.type is RouteType.LOCAL
 
-    def _is_unicast(self, address: bytes) -> bool:
+    def _is_unicast(self, address: bytes, device: Device) -> bool:
         """Whether the address may be another host's (RTN_UNICAST of inet_addr_type_dev_table)."""
         if address == _ANY or address[0] & 0xF0 == 0xE0 or address == b"\xff\xff\xff\xff":
             return False
-        route = self._topology.fib4.lookup(address)
+        route = self._topology.fib4.lookup(address, oif=domain(device))
         return route is None or route.type not in (RouteType.LOCAL, RouteType.BROADCAST)
 
     def _credible(self, device: Device, sender: bytes) -> bool:

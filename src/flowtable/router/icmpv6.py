@@ -21,6 +21,7 @@ from flowtable.router.reply import attach, local_packet
 from flowtable.topology.device import link_local
 from flowtable.topology.route import REJECTING, RouteType
 from flowtable.topology.source import ipv6_select_addr
+from flowtable.topology.vrf import domain
 
 if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
@@ -97,7 +98,7 @@ class Icmpv6:
             return Silence.GLOBAL_LIMIT
 
         fib = self._topology.fib6
-        route = fib.lookup(sender, oif=device if link_local(sender) else None)
+        route = fib.lookup(sender, oif=device if link_local(sender) else domain(device))
         if route is None or route.type in REJECTING or route.device is None:
             return Silence.NO_ROUTE
         if route.type is RouteType.ANYCAST:
@@ -144,7 +145,8 @@ class Icmpv6:
             source = bytes(data[24:40])
         fib = self._topology.fib6
         # A ping to a group is answered on the link it came from.
-        route = fib.lookup(sender, oif=packet.iif if source is None or link_local(sender) else None)
+        on_link = source is None or link_local(sender)
+        route = fib.lookup(sender, oif=packet.iif if on_link else domain(packet.iif))
         if route is None or route.type in REJECTING or route.device is None:
             return
         source = source or fib.select_source(route, sender)
@@ -185,7 +187,7 @@ class Icmpv6:
 
         Ref: net/ipv6/addrconf.c:ipv6_chk_addr, net/ipv6/anycast.c:ipv6_chk_acast_addr_src.
         """
-        route = self._topology.fib6.lookup(address, oif=device if link_local(address) else None)
+        route = self._topology.fib6.lookup(address, oif=device if link_local(address) else domain(device))
         own = route is not None and route.type in (RouteType.LOCAL, RouteType.ANYCAST)
         return address if own else None
 

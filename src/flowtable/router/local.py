@@ -273,7 +273,7 @@ class Local:
         """Ref: net/ipv6/tcp_ipv6.c:tcp_v6_send_response."""
         data = packet.data
         sender = bytes(data[8:24])
-        device = packet.iif if link_local(sender) else None
+        device = packet.iif if link_local(sender) else domain(packet.iif)
         route = self._topology.fib6.lookup(sender, oif=device)
         if route is None or route.type in REJECTING or route.device is None:
             return

@@ -110,7 +110,7 @@ class Reject:
         source, destination = bytes(packet.data[24:40]), bytes(packet.data[8:24])
         if not (_unicast(source) and _unicast(destination)):
             return None
-        device = packet.iif if link_local(destination) else None
+        device = packet.iif if link_local(destination) else domain(packet.iif)
         route = self._topology.fib6.lookup(destination, oif=device)
         if route is None or route.type in REJECTING or route.device is None:
             return None

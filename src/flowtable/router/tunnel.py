@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
     from flowtable.router.box import Box
     from flowtable.topology.device import Device
+    from flowtable.topology.fib import Fib
     from flowtable.topology.route import Route
 
 IPIP: Final = 4
@@ -157,7 +158,7 @@ class Tunnels:
     def _over_ipv4(self, tunnel: Tunnel, packet: Packet) -> None:
         """Ref: net/ipv4/ip_tunnel.c:ip_tunnel_xmit, net/ipv6/sit.c:ipip6_tunnel_xmit."""
         box, data = self._box, packet.data
-        route = self._route(tunnel, box.topology.fib4.lookup(tunnel.remote, oif=tunnel.lower))
+        route = self._route(tunnel, box.topology.fib4)
         if route is None:
             if packet.family == IPV6:
                 box.icmpv6_error(packet, *_ADDRESS_UNREACHABLE6)
@@ -201,7 +202,7 @@ class Tunnels:
                 box.icmpv6_error(packet, *_HEADER_FIELD6, option + 2)
                 return
             limit = data[option + 2] - 1
-        route = self._route(tunnel, box.topology.fib6.lookup(tunnel.remote, oif=tunnel.lower))
+        route = self._route(tunnel, box.topology.fib6)
         if route is None:
             box.icmpv6_error(packet, *_ADDRESS_UNREACHABLE6)
             return
@@ -225,8 +226,9 @@ class Tunnels:
         )
         self._sent(tunnel, packet, outer, route)
 
-    def _route(self, tunnel: Tunnel, route: Route | None) -> Route | None:
+    def _route(self, tunnel: Tunnel, fib: Fib) -> Route | None:
         """The route to the remote end, None and the packet ends where there is none that leads there."""
+        route = fib.lookup(tunnel.remote, oif=tunnel.lower, source=tunnel.local)
         if (
             route is not None
             and route.type not in REJECTING
