@@ -9,6 +9,7 @@ from flowtable.clock import SECOND
 from flowtable.events import EventError, load
 from flowtable.flows.teardown import Teardown
 from flowtable.packet.drop import Drop
+from flowtable.topology.bridge import Bridge, PortState, VlanTable
 from tests.lab import CLIENT, FORWARD, SERVER, Lab, Tcp, udp, udp_reply
 
 NEW_MAC = "02:00:00:00:02:77"
@@ -172,3 +173,95 @@ def test_an_event_that_was_refused_once_may_happen_later():
     with pytest.raises(EventError):
         event.happen(Lab().box)
     event.happen(Lab(FORWARD + "table inet x { chain z {\n}\n}").box)
+
+
+BRIDGED = """
+devices:
+  - {name: br0, kind: bridge, vlan_filtering: true, mac: 02:00:00:00:00:b0}
+  - {name: lan1, mac: 02:00:00:00:00:01, master: br0}
+  - {name: lan2, mac: 02:00:00:00:00:02, master: br0, vlans: [1, 20]}
+  - {name: wan0, mac: 02:00:00:00:00:03}
+"""
+
+
+def bridge_of(lab: Lab) -> Bridge:
+    bridge = lab.box.topology.devices["br0"]
+    assert isinstance(bridge, Bridge)
+    return bridge
+
+
+def test_a_station_moves_and_goes():
+    lab = Lab("", box_file=BRIDGED)
+    lan1, lan2 = bridge_of(lab).ports.values()
+    fdb = bridge_of(lab).fdb
+    mac = bytes.fromhex("0200000000aa")
+    happen(lab, "[{at: 0, fdb: {mac: 02:00:00:00:00:aa, dev: lan1, vlan: 1}}]")
+    entry = fdb.get(mac, 1)
+    assert entry is not None
+    assert (entry.port, entry.updated) == (lan1, lab.now)
+    happen(lab, "[{at: 0, fdb: {mac: 02:00:00:00:00:aa, dev: lan2}}]")
+    assert [e.vid for e in fdb if e.mac == mac and e.port is lan2] == [1, 0, 20]
+    happen(lab, "[{at: 0, fdb: {mac: 02:00:00:00:00:aa, dev: lan2, vlan: 1, delete: true}}]")
+    assert fdb.get(mac, 1) is None
+
+
+def test_a_port_of_a_bridge():
+    lab = Lab("", box_file=BRIDGED)
+    lan1, _ = bridge_of(lab).ports.values()
+    happen(lab, "[{at: 0, port: {dev: lan1, state: blocking, isolated: true}}]")
+    assert (lan1.state, lan1.isolated, lan1.flood) == (PortState.BLOCKING, True, True)
+    happen(lab, "[{at: 0, port: {dev: lan1, isolated: false}}]")
+    assert (lan1.state, lan1.isolated) == (PortState.BLOCKING, False)
+
+
+def test_vlans():
+    lab = Lab("", box_file=BRIDGED)
+    bridge = bridge_of(lab)
+    lan1, _ = bridge.ports.values()
+    happen(
+        lab,
+        "[{at: 0, vlan: {dev: lan1, id: 20, pvid: true, untagged: true}},"
+        " {at: 0, vlan: {dev: lan1, id: 30-32}},"
+        " {at: 1, vlan: {dev: lan1, id: 1, delete: true}}, {at: 1, vlan: {dev: br0, id: 20}}]",
+    )
+    assert lan1.vlans == VlanTable({20: True, 30: False, 31: False, 32: False}, 20)
+    assert bridge.vlans == VlanTable({1: True, 20: False}, 1)
+
+
+def test_in_and_out_of_a_bridge():
+    lab = Lab("", box_file=BRIDGED)
+    happen(lab, "[{at: 0, link: {dev: wan0, master: br0}}, {at: 1, link: {dev: lan1, master: none}}]")
+    assert [port.device.name for port in bridge_of(lab).ports.values()] == ["lan2", "wan0"]
+
+
+def test_rules():
+    lab = Lab()
+    rule = "{priority: 5, from: 10.0.1.0/24, action: prohibit"
+    happen(lab, f"[{{at: 0, rule: {rule}}}}}]")
+    assert [each.device for each in lab.client(udp())] == ["lan0"]
+    assert lab.drops == {Drop.PROHIBIT: 1}
+    happen(lab, f"[{{at: 0, rule: {rule}, delete: true}}}}]")
+    assert [each.device for each in lab.client(udp())] == ["wan0"]
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ("fdb: {mac: 02:00:00:00:00:aa, dev: wan0}", "wan0 is no port of a bridge"),
+        (
+            "fdb: {mac: 02:00:00:00:00:aa, dev: lan1, vlan: 1, delete: true}",
+            "No such file or directory",
+        ),
+        ("port: {dev: br0, state: blocking}", "br0 is no port of a bridge"),
+        ("vlan: {dev: wan0, id: 5}", "wan0 is no bridge and no port of one"),
+        ("vlan: {dev: lan1, id: 5, delete: true}", "No such file or directory"),
+        ("vlan: {dev: lan1, id: 5-6, pvid: true}", "pvid cannot be configured for a vlan range"),
+        ("link: {dev: wan0, master: none}", "wan0 has no master"),
+        ("link: {dev: br0, master: br0}", "Can not enslave a bridge to a bridge"),
+        ("rule: {priority: 5, table: 7, delete: true}", "No such file or directory"),
+    ],
+)
+def test_what_a_bridge_or_the_rules_refuse(event, message):
+    lab = Lab("", box_file=BRIDGED)
+    with pytest.raises(EventError, match=message):
+        happen(lab, f"[{{at: 0, {event}}}]")

@@ -17,18 +17,26 @@ if TYPE_CHECKING:
 def link(field: Field, box: Box) -> None:
     """Change a device, or delete it."""
     rest, delete = deletion(field)
-    section = rest.section(("dev",) if delete else ("dev", "up", "mtu", "mac"))
-    device = section.need("dev", Draft.of(box.topology).device)
+    section = rest.section(("dev",) if delete else ("dev", "up", "mtu", "mac", "master"))
+    draft = Draft.of(box.topology)
+    device = section.need("dev", draft.device)
     up = section.get("up", Field.boolean, None)
     mtu = section.get("mtu", lambda f: f.integer(68, 65535), None)
     mac = section.get("mac", Field.mac, None)
+    leaves = "master" in section and section.at("master").text() == "none"
+    master = None if leaves else section.get("master", draft.device, None)
     if device is None or not section.sound:
         raise UnreadableError
     try:
         if delete:
             box.topology.remove_device(device)
-        else:
+            return
+        if (up, mtu, mac) != (None, None, None):
             box.topology.set_link(device, up=up, mtu=mtu, mac=mac)
+        if leaves:
+            box.topology.release(device)
+        elif master is not None:
+            box.topology.enslave(device, master)
     except TopologyError as error:
         section.at(error.about).note(str(error))
 

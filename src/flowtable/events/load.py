@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from flowtable.clock import SECOND
-from flowtable.events import conntrack, device, neighbour, route, rules, sysctl
+from flowtable.events import bridge, conntrack, device, neighbour, route, rule, rules, sysctl
 from flowtable.events.event import Event, EventError
 from flowtable.topology.boxfile.document import DocumentError, Scalar, parse
 from flowtable.topology.boxfile.reader import Field, Problem, UnreadableError
@@ -19,7 +19,11 @@ _CHANGES: Final[dict[str, Change]] = {
     "device": device.add,
     "address": device.address,
     "route": route.route,
+    "rule": rule.rule,
     "neighbour": neighbour.neighbour,
+    "fdb": bridge.fdb,
+    "port": bridge.port,
+    "vlan": bridge.vlan,
     "ruleset": rules.ruleset,
     "sysctl": sysctl.sysctl,
     "conntrack": conntrack.conntrack,

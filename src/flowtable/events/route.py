@@ -35,6 +35,7 @@ def _like(fib: Fib, said: Route, stated: set[str]) -> Route:
     for known in fib:
         if (
             (known.destination, known.prefixlen, known.type) == (said.destination, said.prefixlen, said.type)
+            and ("table" not in stated or known.table == said.table)
             and ("via" not in stated or known.gateway == said.gateway)
             and ("dev" not in stated or known.oif is said.device)
             and ("metric" not in stated or known.metric == said.metric)

@@ -14,7 +14,7 @@ from flowtable.topology.bridge import Bridge, BridgePort, PortState
 from flowtable.topology.device import Device, link_local
 from flowtable.topology.error import TopologyError
 
-_FLAGS: Final = {
+FLAGS: Final = {
     "learning": True,
     "flood": True,
     "mcast_flood": True,
@@ -22,7 +22,8 @@ _FLAGS: Final = {
     "hairpin": False,
     "isolated": False,
 }
-PORT_KEYS: Final = ("state", *_FLAGS, "vlans")
+"""What a port does unless it is told otherwise."""
+PORT_KEYS: Final = ("state", *FLAGS, "vlans")
 
 
 def read(section: Section, device: Device, draft: Draft) -> None:
@@ -57,7 +58,7 @@ def _only_of_ports(section: Section, device: Device) -> None:
 
 
 def _port(section: Section, port: BridgePort, draft: Draft) -> None:
-    flags = {key: section.get(key, Field.boolean, usual) for key, usual in _FLAGS.items()}
+    flags = {key: section.get(key, Field.boolean, usual) for key, usual in FLAGS.items()}
     state = section.get("state", lambda f: f.member(PortState), PortState.FORWARDING)
     draft.topology.set_port(port, state=state, **flags)
     if "vlans" in section:
@@ -74,7 +75,7 @@ def write(device: Device) -> Iterator[tuple[str, str]]:
     port = device.master.ports[device.index]
     if port.state is not PortState.FORWARDING:
         yield "state", port.state.value
-    for key, usual in _FLAGS.items():
+    for key, usual in FLAGS.items():
         value: bool = getattr(port, key)
         if value is not usual:
             yield key, text.boolean(value)

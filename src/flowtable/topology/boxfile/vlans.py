@@ -29,10 +29,10 @@ def read(field: Field) -> VlanTable:
 
 def _read(item: Field, table: VlanTable) -> None:
     if isinstance(item.node, Scalar):
-        ids, pvid, untagged, place = _ids(item), False, False, item
+        ids, pvid, untagged, place = read_ids(item), False, False, item
     else:
         section = item.section(_KEYS)
-        given = section.need("id", _ids)
+        given = section.need("id", read_ids)
         pvid = section.get("pvid", Field.boolean, False)
         untagged = section.get("untagged", Field.boolean, False)
         if given is None or not section.sound:
@@ -48,8 +48,8 @@ def _read(item: Field, table: VlanTable) -> None:
         table.add(vid, pvid=pvid, untagged=untagged)
 
 
-def _ids(field: Field) -> range:
-    """One VLAN id, or the first and the last of many."""
+def read_ids(field: Field) -> range:
+    """One VLAN id, or those between the first and the last of a range."""
     node = field.node
     if isinstance(node, Scalar) and (match := _RANGE.fullmatch(node.text)):
         first, last = int(match[1]), int(match[2])
