@@ -6,7 +6,7 @@ from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6
 from scapy.layers.l2 import Ether
 
 from flowtable.packet.drop import Drop
-from flowtable.topology.rule import Rule
+from flowtable.topology.rule import Rule, RuleAction
 from tests.lab import BOX, CLIENT, CLIENT6, SERVER_MAC, WAN_MAC, Lab, udp
 
 WAN1_MAC = "02:00:00:00:03:01"
@@ -120,3 +120,44 @@ def test_a_rule_that_comes_changes_the_way():
     fib.remove_rule(rule)
     fib.add_rule(Rule(50, table=100))
     assert box.client(udp(destination="8.8.8.8"))[0].device == "wan1"
+
+
+FLOWS = """
+table inet x {
+    flowtable f {
+        hook ingress priority filter; devices = { lan0, wan0, wan1 };
+    }
+    chain y {
+        type filter hook forward priority filter
+        meta l4proto udp flow add @f
+    }
+}
+"""
+
+
+def test_a_flow_from_the_second_link_goes_back_through_it():
+    """The rules are asked for the answers with the answers' source."""
+    box = lab(f"from: {CLIENT}, table: 100", FLOWS)
+    asked = udp("8.8.8.8", CLIENT, 53, 5000)
+    assert box.receive("wan1", Ether(src=SERVER_MAC, dst=WAN1_MAC) / asked)[0].device == "lan0"
+    answer = udp(CLIENT, "8.8.8.8", 5000, 53)
+    assert [box.client(answer)[0].device for _ in range(3)] == ["wan1"] * 3
+    assert box.receive("wan1", Ether(src=SERVER_MAC, dst=WAN1_MAC) / asked)[0].device == "lan0"
+    assert box.entries() == 1
+    before = box.statistics.forward
+    box.client(answer)
+    assert box.statistics.forward == before
+
+
+def test_a_flow_stays_while_rules_that_others_take_change():
+    box = lab(f"from: {CLIENT}, table: 100", FLOWS)
+    for _ in range(2):
+        box.client(udp(destination="8.8.8.8"))
+        box.receive("wan1", Ether(src=SERVER_MAC, dst=WAN1_MAC) / udp("8.8.8.8", CLIENT, 53, 5000))
+    assert box.entries() == 1
+    fib = box.box.topology.fib4
+    fib.add_rule(Rule(7, RuleAction.PROHIBIT, source=(bytes((10, 0, 1, 98)), 32)))
+    assert box.entries() == 1
+    fib.remove_rule(next(rule for rule in fib.rules if rule.priority == 100))
+    assert box.entries() == 0
+    assert box.client(udp(destination="8.8.8.8"))[0].device == "wan0"

@@ -202,6 +202,17 @@ class TestVrf:
         assert found is not None
         assert found.device is box.devices["e3"]
 
+    def test_rules_see_the_vrf_as_the_input_device(self, box):
+        """Ref: drivers/net/vrf.c:vrf_l3_rcv."""
+        e2, red = box.devices["e2"], box.devices["red"]
+        box.fib4.add_rule(Rule(500, RuleAction.PROHIBIT, iif="red", source=(packed("10.0.7.0"), 24)))
+        box.fib4.add_rule(Rule(501, RuleAction.PROHIBIT, iif="e2"))
+        for iif in (e2, red):
+            answers = [
+                box.fib4.lookup(packed("10.0.9.9"), iif=iif, source=packed(f"10.0.{n}.7")) for n in (7, 2)
+            ]
+            assert [r and r.type for r in answers] == [RouteType.PROHIBIT, RouteType.UNICAST]
+
     def test_an_address_is_local_in_its_domain_only(self, box):
         own = packed("10.0.2.1")
         inside = box.fib4.lookup(own, iif=box.devices["red"])

@@ -317,8 +317,9 @@ class TestBond:
 
     def test_a_released_slave_has_its_own_address_again(self, box, bond):
         box.set_link(bond, mac=PEER)
-        box.release(box.devices["eth3"])
-        assert (box.devices["eth2"].mac, box.devices["eth3"].mac.hex()) == (PEER, "020000000003")
+        eth2, eth3 = bond.slaves
+        box.release(eth3)
+        assert (eth2.mac, eth3.mac.hex(), eth3.up) == (PEER, "020000000003", False)
 
     def test_slaves_have_the_mtu_of_the_bond(self, box, bond):
         box.set_link(bond, mtu=9000)

@@ -305,6 +305,8 @@ class Topology:
     def release(self, device: Device) -> None:
         """Take a device out of its bridge, bond or VRF: ``ip link set nomaster``.
 
+        A slave of a bond has its own MAC address again, and is down.
+
         Raises:
             TopologyError: it is in none.
         """
@@ -319,7 +321,8 @@ class Topology:
                 master.slaves.remove(device)
                 mac = master.permanent.pop(device.index)
                 self._fail_over(master)
-                self._change(device, Link(device.up, device.mtu, mac))
+                device.admin_up = False
+                self._change(device, Link(False, device.mtu, mac))
             case None:
                 raise TopologyError(f"{device.name} has no master")
             case _:
