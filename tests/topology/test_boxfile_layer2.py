@@ -146,6 +146,17 @@ class TestLoad:
         assert '    vlans: [{id: 10, pvid: true, untagged: true}, {id: "30-32"}, {id: 40}]\n' in text
         assert '  - {mac: "02:00:00:00:00:aa", dev: lan1, vlan: 1, state: static}\n' in text
 
+    def test_an_address_in_two_vrfs(self):
+        text = (
+            "devices:\n- {name: red, kind: vrf, table: 1}\n- {name: blue, kind: vrf, table: 2}\n"
+            "- {name: e, mac: 02:00:00:00:00:01, master: red, addresses: [10.0.0.1/24]}\n"
+            "- {name: f, mac: 02:00:00:00:00:02, master: blue, addresses: [10.0.0.1/24]}\n"
+        )
+        assert dump(load(dump(load(text)))) == dump(load(text))
+        before, _, after = text.replace("master: blue", "master: red").rpartition("10.0.0.1")
+        marked = f"{before}¦10.0.0.1{after}"
+        assert said(marked) == place(marked, "devices[3].addresses[0]: e has this address already")
+
     def test_a_device_waits_for_the_one_below(self):
         text = (
             "devices:\n- {name: eth0, mac: 02:00:00:00:00:01, up: false}\n"

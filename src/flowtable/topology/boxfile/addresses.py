@@ -20,6 +20,7 @@ from flowtable.topology.device import (
 )
 from flowtable.topology.error import TopologyError
 from flowtable.topology.topology import Topology
+from flowtable.topology.vrf import domain
 
 _KEYS: Final = ("address", "peer", "broadcast", "scope", "metric", "noprefixroute", "deprecated")
 _SCOPES: Final = {"global": Scope.UNIVERSE, "site": Scope.SITE, "link": Scope.LINK, "host": Scope.HOST}
@@ -35,20 +36,40 @@ def read(section: Section) -> Iterator[tuple[Field, Address]]:
             continue
 
 
-def assign(field: Field, device: Device, address: Address, topology: Topology) -> None:
+def assign(field: Field, device: Device, address: Address) -> None:
     """Give a device an address before it joins the topology."""
     try:
         check_address(device, address)
     except TopologyError as error:
         field.note(str(error))
-        return
-    # The same address on two devices makes sense on unnumbered links only.
-    if not link_local(address.address) and address.peer is None:
-        for other in topology.devices.values():
-            if any(own.address == address.address and own.peer is None for own in other.addresses):
-                field.note(f"{other.name} has this address already")
-                return
-    device.addresses.append(address)
+    else:
+        device.addresses.append(address)
+
+
+def check_distinct(stated: list[tuple[Device, list[tuple[Field, Address]]]], topology: Topology) -> None:
+    """Note the addresses that another device of the same routing domain has.
+
+    The same one on two devices makes sense on unnumbered links only, and for link-local ones.
+    """
+    new = {device for device, _ in stated}
+    owners = {
+        (domain(device), own.address): device
+        for device in topology.devices.values()
+        if device not in new
+        for own in device.addresses
+        if _of_one(own)
+    }
+    for device, given in stated:
+        for field, address in given:
+            if not _of_one(address):
+                continue
+            owner = owners.setdefault((domain(device), address.address), device)
+            if owner is not device:
+                field.note(f"{owner.name} has this address already")
+
+
+def _of_one(address: Address) -> bool:
+    return address.peer is None and not link_local(address.address)
 
 
 def read_address(field: Field) -> Address:

@@ -26,7 +26,7 @@ from flowtable.topology.boxfile.draft import Draft
 from flowtable.topology.boxfile.order import in_order, word
 from flowtable.topology.boxfile.reader import Field, Section, UnreadableError
 from flowtable.topology.bridge import Bridge
-from flowtable.topology.device import LOOPBACK_INDEX, AddrGenMode, Device, DeviceKind, check_name
+from flowtable.topology.device import LOOPBACK_INDEX, Address, AddrGenMode, Device, DeviceKind, check_name
 from flowtable.topology.dsa import DsaPort
 from flowtable.topology.error import TopologyError
 from flowtable.topology.macvlan import Macvlan
@@ -45,6 +45,14 @@ class _Kind(NamedTuple):
 
     keys: tuple[str, ...]
     read: Callable[[Section, str, int, Draft], Device]
+
+
+class _Made(NamedTuple):
+    """A device that is there, what the file says of it, and the addresses that it states."""
+
+    section: Section
+    device: Device
+    addresses: list[tuple[Field, Address]]
 
 
 def _ethernet(section: Section, name: str, index: int, _draft: Draft) -> Device:
@@ -77,7 +85,7 @@ def read(items: list[Field], draft: Draft) -> None:
     free = (index for index in count(LOOPBACK_INDEX + 1) if index not in stated)
     indexes = {item: next(free) for item in items if item.child("ifindex") is None and not _is_lo(item)}
     draft.members = {master: [] for item in items if (master := word(item, "master")) is not None}
-    made: list[tuple[Section, Device]] = []
+    made: list[_Made] = []
     for item in in_order(_distinct(items)):
         try:
             if (kind := _kind(item)) is DeviceKind.LOOPBACK:
@@ -86,14 +94,15 @@ def read(items: list[Field], draft: Draft) -> None:
                 made.append(_device(item, _KINDS[kind], indexes.get(item, 0), draft))
         except UnreadableError:
             continue
-    for section, device in made:
+    for section, device, _ in made:
         masters.read(section, device, draft)
-    for section, device in made:
+    for section, device, _ in made:
         if isinstance(device, Bridge):
             bridge.finish(section, device, draft)
         elif isinstance(device, Bond):
             bond.finish(section, device, draft)
     _check_macs(made)
+    addresses.check_distinct([(device, given) for _, device, given in made], draft.topology)
 
 
 def _stated_index(item: Field) -> int:
@@ -120,10 +129,10 @@ def _distinct(items: list[Field]) -> list[Field]:
     return kept
 
 
-def _check_macs(made: list[tuple[Section, Device]]) -> None:
+def _check_macs(made: list[_Made]) -> None:
     """No two cards have one address. What stands on others, and slaves of a bond, may well have."""
     seen: dict[bytes, Device] = {}
-    for section, device in made:
+    for section, device, _ in made:
         if device.kind is not DeviceKind.ETHERNET or isinstance(device.master, Bond):
             continue
         other = seen.setdefault(device.mac, device)
@@ -161,7 +170,7 @@ def _loopback(item: Field, draft: Draft) -> None:
             field.note(str(error))
 
 
-def _device(item: Field, kind: _Kind, index: int, draft: Draft) -> tuple[Section, Device]:
+def _device(item: Field, kind: _Kind, index: int, draft: Draft) -> _Made:
     section = item.section(dict.fromkeys((*_KEYS, *kind.keys, *_MASTER_KEYS)))
     name = section.need("name", _name) or ""
     index = section.get("ifindex", lambda f: f.integer(1, INT_MAX), index)
@@ -169,8 +178,9 @@ def _device(item: Field, kind: _Kind, index: int, draft: Draft) -> tuple[Section
     device.up = device.admin_up = section.get("up", Field.boolean, True)
     device.group = section.get("group", _group, 0)
     device.addrgenmode = section.get("addrgenmode", lambda f: f.member(AddrGenMode), AddrGenMode.EUI64)
-    for field, address in addresses.read(section):
-        addresses.assign(field, device, address, draft.topology)
+    given = list(addresses.read(section))
+    for field, address in given:
+        addresses.assign(field, device, address)
     if not section.sound:
         raise UnreadableError
     try:
@@ -179,7 +189,7 @@ def _device(item: Field, kind: _Kind, index: int, draft: Draft) -> tuple[Section
         raise section.at(error.about).fail(str(error)) from None
     if (master := word(item, "master")) is not None:
         draft.members[master].append(device)
-    return section, device
+    return _Made(section, device, given)
 
 
 def _name(field: Field) -> str:
