@@ -272,6 +272,12 @@ class TestReservedGroups:
     def test_those_of_the_spanning_tree_pass_a_bridge_without_one(self, bench):
         assert out(bench, "lan1", data(HOST_A, "01:80:c2:00:00:00")) == ["lan3", "lan2"]
 
+    @pytest.mark.parametrize("last", [0x00, 0x0B, 0x0C, 0x0D, 0x0F])
+    def test_a_bridge_of_service_vlans_passes_its_customers_on(self, last):
+        bench = lab(f"{BR0}, vlan_filtering: true, vlan_protocol: 802.1ad", *PORTS[:2])
+        assert out(bench, "lan1", data(HOST_A, f"01:80:c2:00:00:{last:02x}")) == ["lan2"]
+        assert out(bench, "lan1", data(HOST_A, "01:80:c2:00:00:0e")) == []
+
     def test_others_are_groups_like_any(self, bench):
         assert out(bench, "lan1", data(HOST_A, "01:80:c2:00:00:10")) == ["lan3", "lan2"]
 

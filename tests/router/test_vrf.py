@@ -124,6 +124,29 @@ def test_rules_meet_packets_on_the_slave_and_on_the_domain():
         assert f'counter packets {packets} bytes {packets * 29} comment "{comment}"' in listing
 
 
+def test_rules_meet_the_box_s_own_packets_on_the_domain_first():
+    rules = """
+    table inet t {
+        chain o {
+            type filter hook output priority 0
+            oifname "lan0" counter comment "slave"
+            oifname "blue" counter comment "domain"
+        }
+        chain p {
+            type filter hook postrouting priority 0
+            oifname "lan0" counter comment "slave last"
+            oifname "blue" icmp type echo-reply drop
+        }
+    }
+    """
+    bench = made(rules)
+    assert send(bench, IP(src="10.0.1.9", dst="10.0.1.1") / ICMP(id=1)) == (None, None)
+    listing = bench.listing()
+    for comment, packets in (("slave", 0), ("domain", 1), ("slave last", 0)):
+        assert f'counter packets {packets} bytes {packets * 28} comment "{comment}"' in listing
+    assert (bench.drops, bench.statistics.unended) == ({Drop.RULE: 1}, 0)
+
+
 def test_a_route_into_a_domain():
     bench = made()
     device, ether = send(bench, IP(src="10.0.4.9", dst="10.0.2.9", ttl=9) / UDP() / b"x", "out0")

@@ -18,7 +18,7 @@ START: Final = 1_700_000_000_000_000_000
 """Time of the first frame of every scenario, nanoseconds."""
 
 _NEEDS: Final = re.compile(
-    r"flowtable |kind: (vlan|pppoe|bond|macvlan|ipip|ip6ip6|sit)|vlan_filtering: true|icmp_msgs"
+    r"flowtable |kind: (vlan|pppoe|bond|macvlan|ipip|ip6ip6|sit|vrf)|vlan_filtering: true|icmp_msgs"
 )
 
 

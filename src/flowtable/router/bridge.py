@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flowtable.packet.drop import Drop
-from flowtable.packet.packet import PacketType
+from flowtable.packet.packet import ETHERTYPE_QINQ, PacketType
 from flowtable.router.bond import link_local
 from flowtable.router.vlan import TAGGED_MINIMUM, TAGS, without_tag
 from flowtable.topology.bridge import Bridge, PortState
@@ -28,8 +28,10 @@ _ETHERNET: Final = 14
 _MACS: Final = 12
 _BROADCAST_MAC: Final = b"\xff" * 6
 _PAUSE: Final = 0x01
-_BRIDGE_GROUP: Final = 0x00
+_BRIDGE_GROUP: Final = frozenset({0x00})
 """Last bytes of 01:80:c2:00:00:0X. The spanning tree's is kept to the link only while it runs here."""
+_CUSTOMER_GROUPS: Final = frozenset({0x00, 0x0B, 0x0C, 0x0D, 0x0F})
+"""What a bridge of service VLANs passes on. Ref: net/bridge/br_private.h:BR_GROUPFWD_8021AD."""
 _OVERHEAD: Final = _ETHERNET + 4
 """What a frame may be longer than an MTU, a VLAN tag included. Ref: net/core/dev.c:is_skb_forwardable."""
 
@@ -87,7 +89,7 @@ def receive(box: Box, device: Device, frame: bytes, pkttype: int) -> bool:
     source = frame[6:12]
     if source[0] & 1 or not any(source):
         return _drop(box, Drop.BRIDGE_SOURCE)
-    if link_local(frame) and frame[5] != _BRIDGE_GROUP:
+    if link_local(frame) and frame[5] not in _passed_on(bridge):
         if frame[5] == _PAUSE:
             return _drop(box, Drop.BRIDGE_GROUP)
         admitted = _admit(bridge, port.vlans, frame, port)
@@ -139,6 +141,13 @@ def transmit(box: Box, bridge: Bridge, frame: bytes) -> None:
 
 
 _LEARNING: Final = frozenset({PortState.LEARNING, PortState.FORWARDING})
+
+
+def _passed_on(bridge: Bridge) -> frozenset[int]:
+    """Last bytes of the link-local groups that pass. Ref: net/bridge/br_vlan.c:br_recalculate_fwd_mask."""
+    if bridge.vlan_filtering and bridge.vlan_protocol == ETHERTYPE_QINQ:
+        return _CUSTOMER_GROUPS
+    return _BRIDGE_GROUP
 
 
 def _drop(box: Box, reason: Drop) -> bool:

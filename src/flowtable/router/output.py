@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4
-from flowtable.router import postrouting
+from flowtable.router import postrouting, vrf
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.model import ChainType
 from flowtable.ruleset.verdict import Verdict
 from flowtable.topology.route import REJECTING
+from flowtable.topology.vrf import Vrf
 
 if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
@@ -26,6 +27,12 @@ _OUTPUT: Final = int(Hook.OUTPUT)
 def send(box: Box, packet: Packet) -> None:
     """Send a packet of the box's own, routed already, through the output and postrouting hooks."""
     box.statistics.output += 1
+    device = packet.oif
+    if device is not None and isinstance(device.master, Vrf):
+        verdict = vrf.send(box, device.master, packet)
+        if verdict != _ACCEPT:
+            box.ended(packet, verdict)
+            return
     leave(box, packet)
 
 

@@ -11,6 +11,7 @@ from flowtable.packet.drop import Drop
 from flowtable.packet.packet import ICMPV6, IPV4
 from flowtable.packet.parse import parse_ipv4, parse_ipv6
 from flowtable.router import nd
+from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
 from flowtable.topology.route import REJECTING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from flowtable.topology.vrf import Vrf
 
 _ACCEPT: Final = int(Verdict.ACCEPT)
+_OUTPUT: Final = int(Hook.OUTPUT)
+_POSTROUTING: Final = int(Hook.POSTROUTING)
 _ETHERNET: Final = 14
 
 
@@ -45,6 +48,32 @@ def receive(box: Box, vrf: Vrf, packet: Packet) -> int:
         return _ACCEPT
     _count(vrf, packet)
     return box.ipv6.prerouting(packet)
+
+
+def send(box: Box, vrf: Vrf, packet: Packet) -> int:
+    """Take a packet of the box's own that leaves by a slave past the rules on the VRF first.
+
+    Returns:
+        A ``Verdict``.
+
+    Ref: vrf_ip_out_direct, vrf_output_direct.
+    """
+    data = packet.data
+    if packet.family == IPV4:
+        on_link = data[16] & 0xF0 == 0xE0
+    else:
+        on_link = data[24] == 0xFF or (data[24] == 0xFE and data[25] & 0xC0 == 0x80)
+    if on_link:
+        return _ACCEPT
+    stations = box.ipv4 if packet.family == IPV4 else box.ipv6
+    slave, packet.oif = packet.oif, vrf
+    packet.hook = _OUTPUT
+    verdict = stations.output(packet)
+    if verdict == _ACCEPT:
+        packet.hook = _POSTROUTING
+        verdict = stations.postrouting(packet)
+    packet.oif = slave
+    return verdict
 
 
 def transmit(box: Box, vrf: Vrf, frame: bytes) -> None:
