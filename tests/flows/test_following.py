@@ -197,6 +197,14 @@ def test_a_port_that_leaves_the_bridge() -> None:
     assert len(world.reasons) == 1
 
 
+def test_a_routed_device_that_joins_a_bridge() -> None:
+    """What arrives there is the bridge's from then on."""
+    world = World()
+    world.offload(world.connect(UDP))
+    world.topology.enslave(world.lan, world.lan_builder.bridge("-br"))
+    assert world.reasons == [Teardown.PATH]
+
+
 def test_vlans_of_a_port() -> None:
     """Tagged becomes untagged: the flow is the same, and now without a tag."""
     world = World(lan=stacks.vlan_on_bridge_tagged)

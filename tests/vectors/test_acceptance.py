@@ -1,6 +1,6 @@
 """The acceptance vectors of docs/acceptance.md, each by its number.
 
-Vectors 16 (VLAN), 17, 18 and the hardware part of 11 and 20 need what this core does not have.
+Vectors 17, 18 and the hardware part of 11 and 20 need what this core does not have.
 Times are seconds; a vector names its kernel where the kernels differ.
 """
 
@@ -11,7 +11,7 @@ from ipaddress import ip_address
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import GRE
+from scapy.layers.l2 import GRE, Dot1Q, Ether
 
 from flowtable.flows.refusal import Refusal
 from flowtable.flows.teardown import Teardown
@@ -25,7 +25,9 @@ from tests.lab import (
     BOX,
     CLIENT,
     CLIENT6,
+    CLIENT_MAC,
     FORWARD,
+    LAN_MAC,
     SERVER,
     SERVER6,
     Lab,
@@ -264,6 +266,31 @@ def test_vector_9_ingress_device_down(profile):
     assert lab.statistics.teardowns == {Teardown.DEVICE: 1}
 
 
+TAGGED = BOX.replace(
+    f"""{{name: lan0, mac: "{LAN_MAC}", addresses: [10.0.1.1/24, "2001:db8:1::1/64"]}}""",
+    f"""{{name: lan0, mac: "{LAN_MAC}"}}
+  - {{name: lan0.10, kind: vlan, parent: lan0, id: 10, addresses: [10.0.1.1/24, "2001:db8:1::1/64"]}}""",
+).replace("dev: lan0", "dev: lan0.10")
+
+
+def tagged(lab, priority=0):
+    """What the client's datagram becomes that arrives in VLAN 10 on lan0."""
+    return lab.receive("lan0", Ether(src=CLIENT_MAC, dst=LAN_MAC) / Dot1Q(vlan=10, prio=priority) / udp())
+
+
+@pytest.mark.parametrize(("profile", "left"), [("default", 0), ("linux-6.12", 1)])
+def test_vector_9_upper_device_down(profile, left):
+    lab = Lab(profile=profile, box_file=TAGGED)
+    tagged(lab)
+    tagged(lab)
+    assert lab.entries() == 1
+    lab.box.topology.set_link(lab.box.topology.devices["lan0.10"], up=False)
+    assert lab.entries() == left
+    lab.box.topology.set_link(lab.box.topology.devices["lan0"], up=False)
+    assert lab.entries() == 0
+    assert lab.statistics.teardowns == {Teardown.DEVICE: 1}
+
+
 def test_vector_10_route_change_sends_the_flow_up_once():
     lab = Lab(profile="linux-6.12")
     tcp = Tcp(lab)
@@ -387,6 +414,18 @@ def test_vector_15_counter_needs_accounting():
     for _ in range(3):
         lab.client(udp())
     assert "packets=2 bytes=76 [UNREPLIED]" in only(lab.connections())
+
+
+@pytest.mark.parametrize("profile", ["default", "linux-6.12"])
+def test_vector_16_vlan_priority(profile):
+    lab = Lab(profile=profile, box_file=TAGGED)
+    for _ in range(3):
+        (sent,) = tagged(lab)
+        assert sent.device == "wan0"
+    assert lab.statistics.bypass == 1
+    (sent,) = tagged(lab, priority=5)
+    assert sent.device == "wan0"
+    assert lab.statistics.bypass == (2 if profile == "default" else 1)
 
 
 def test_vector_19_refresh_at_most_once_a_second():
