@@ -49,15 +49,20 @@ def router(*, lan_mtu: int = 1500, wan_mtu: int = 1500, **sysctls: int) -> Box:
     for device, mtu in ((lan, lan_mtu), (wan, wan_mtu)):
         if mtu != 1500:
             device["mtu"] = mtu
+        if mtu < 1280:
+            device["addresses"].pop()
+    neighbours = [
+        {"address": CLIENT, "dev": "lan0", "mac": CLIENT_MAC},
+        {"address": SERVER, "dev": "wan0", "mac": SERVER_MAC},
+        {"address": CLIENT6, "dev": "lan0", "mac": CLIENT_MAC},
+        {"address": SERVER6, "dev": "wan0", "mac": SERVER_MAC},
+    ]
+    if min(lan_mtu, wan_mtu) < 1280:
+        neighbours = neighbours[:2]
     return {
         "devices": [lan, wan],
         "routes": [],
-        "neighbours": [
-            {"address": CLIENT, "dev": "lan0", "mac": CLIENT_MAC},
-            {"address": SERVER, "dev": "wan0", "mac": SERVER_MAC},
-            {"address": CLIENT6, "dev": "lan0", "mac": CLIENT_MAC},
-            {"address": SERVER6, "dev": "wan0", "mac": SERVER_MAC},
-        ],
+        "neighbours": neighbours,
         "sysctls": {
             "net.ipv4.ip_forward": 1,
             "net.ipv6.conf.all.forwarding": 1,
@@ -206,6 +211,7 @@ class Tcp:
         """The client's next segment."""
         tcp: dict[str, Any] = {"seq": self.seq, "ack": self.ack if "A" in flags else 0, "window": self.window}
         tcp |= {key: fields.pop(key) for key in ("seq", "ack", "window", "options") if key in fields}
+        tcp |= {key: tcp[key] % 2**32 for key in ("seq", "ack")}
         segment = TCP(sport=self.sport, dport=self.dport, flags=flags, **tcp)
         self.seq += len(data) + ("S" in flags) + ("F" in flags)
         return _network(self.src, self.dst, **fields) / segment / data
@@ -214,6 +220,7 @@ class Tcp:
         """The server's next segment."""
         tcp: dict[str, Any] = {"seq": self.ack, "ack": self.seq if "A" in flags else 0, "window": self.window}
         tcp |= {key: fields.pop(key) for key in ("seq", "ack", "window", "options") if key in fields}
+        tcp |= {key: tcp[key] % 2**32 for key in ("seq", "ack")}
         segment = TCP(sport=self.seen_dport, dport=self.seen_sport, flags=flags, **tcp)
         self.ack += len(data) + ("S" in flags) + ("F" in flags)
         return _network(self.seen_dst, self.seen_src, **fields) / segment / data
