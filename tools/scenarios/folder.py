@@ -16,6 +16,8 @@ SCENARIOS: Final = Path(__file__).resolve().parent.parent.parent / "tests" / "sc
 RECORDED: Final = ("expected.pcapng", "expected.conntrack", "expected.ruleset", "about.txt")
 START: Final = 1_700_000_000_000_000_000
 """Time of the first frame of every scenario, nanoseconds."""
+SETTLE: Final = 1_500_000_000
+"""Nanoseconds from the last frame or event to the listings: what is torn down is collected by then."""
 
 _NEEDS: Final = re.compile(
     r"flowtable |kind: (vlan|pppoe|bond|macvlan|ipip|ip6ip6|sit|vrf)|vlan_filtering: true|icmp_msgs"

@@ -9,7 +9,7 @@ from flowtable.profile import Profile
 from flowtable.router import Box
 from flowtable.ruleset import parse, print_ruleset
 from flowtable.topology.boxfile import load
-from scenarios.folder import START, Folder
+from scenarios.folder import SETTLE, START, Folder
 from scenarios.outcome import Outcome, Sent
 
 
@@ -36,4 +36,5 @@ def replay(folder: Folder, profile: Profile) -> Outcome:
     for event in agenda:
         box.advance(START + event.at)
         event.happen(box)
+    box.advance(box.now + SETTLE)
     return Outcome(sent, sorted(connection_lines(box)), print_ruleset(box.ruleset))

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from flowtable.capture import Direction
 from flowtable.cli.chance import Chance
 from flowtable.clock import SECOND
-from scenarios.folder import START, Folder, write_capture
+from scenarios.folder import SETTLE, START, Folder, write_capture
 from scenarios.machine.change import happen
 from scenarios.machine.machine import Machine, cables
 from scenarios.machine.wire import Heard
@@ -64,7 +64,7 @@ def play(folder: Folder, quiet: float) -> Outcome:
             else:
                 chance.saw(step.frame)
                 machine.wire.send(step.device, step.frame)
-            gap = (following.at - step.at) / SECOND if following else 0.0
+            gap = (following.at - step.at if following else SETTLE) / SECOND
             sent += (
                 Sent(heard.device, step.at + _late(heard, begun), chance.without(heard.frame))
                 for heard in machine.wire.listen(quiet, begun + gap)

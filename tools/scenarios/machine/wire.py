@@ -6,6 +6,7 @@ import select
 import socket
 import struct
 import time
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from scenarios.machine.namespace import Namespace
@@ -53,7 +54,9 @@ class Wire:
                 sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
                 sock.bind((device, 0))
             self._senders[device] = sock
-        sock.send(frame)
+        # A device that is down hears nothing.
+        with suppress(OSError):
+            sock.send(frame)
 
     def listen(self, quiet: float, until: float) -> list[Heard]:
         """What the box sends until the time given, and from then on until it is quiet for that long.

@@ -263,7 +263,7 @@ def icmp(s: Scenario) -> None:
     s.lan(IP(src=CLIENT, dst=SERVER, id=0x4242) / ICMP(id=7, seq=1) / b"ping")
     s.wan(IP(src=SERVER, dst=CLIENT, id=0x4242) / ICMP(type=0, id=7, seq=1) / b"ping")
     s.lan(IP(src=CLIENT, dst=SERVER, id=0x4242) / ICMP(type=0, id=8, seq=1) / b"ping")
-    s.lan(IP(src=CLIENT, dst=SERVER, id=0x4242) / ICMP(type=13, id=9, seq=1))
+    s.lan(IP(src=CLIENT, dst=SERVER, id=0x4242) / ICMP(type=13, id=9, seq=1, ts_ori=1, ts_rx=0, ts_tx=0))
     s.lan(IP(src=CLIENT, dst=SERVER, id=0x4242) / ICMP(type=9, id=9, seq=1))
     s.lan(IPv6(src=CLIENT6, dst=SERVER6) / ICMPv6EchoRequest(id=7, seq=1, data=b"ping"))
     s.wan(IPv6(src=SERVER6, dst=CLIENT6) / ICMPv6EchoReply(id=7, seq=1, data=b"ping"))

@@ -108,7 +108,6 @@ def vector_4_fin(s: Scenario) -> None:
     connection.open()
     connection.talk(2)
     connection.out("FA")
-    s.end(1.5)
 
 
 @scenario
@@ -123,7 +122,6 @@ def vector_4_fin_of_both(s: Scenario) -> None:
     connection.back("PA", b"more")
     connection.back("FA")
     connection.out("A")
-    s.end(1.5)
 
 
 @scenario
@@ -136,7 +134,6 @@ def vector_4_rst(s: Scenario) -> None:
         connection.talk(2)
         (connection.out if sport == 40001 else connection.back)("RA")
         connection.talk(1)
-    s.end(1.5)
 
 
 @scenario
@@ -152,7 +149,6 @@ def vector_4_ports_reused(s: Scenario) -> None:
     again = Tcp(s, seq=900000, ack=800000)
     again.open()
     again.talk(2)
-    s.end(1.5)
 
 
 @scenario
@@ -167,7 +163,6 @@ def syn_on_a_flow(s: Scenario) -> None:
     again.back("SA")
     again.out("A")
     connection.talk(1)
-    s.end(1.5)
 
 
 @scenario
@@ -179,7 +174,6 @@ def vector_5_mtu(s: Scenario) -> None:
     for flags in ("", "DF"):
         for size in (1372, 1373):
             Udp(s).out(DATA[:size], flags=flags)
-    Udp(s).back(DATA[:1472])
     six = Udp(s, src=CLIENT6, dst=SERVER6)
     six.talk(2)
     for size in (1352, 1353):

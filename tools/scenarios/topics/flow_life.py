@@ -166,7 +166,6 @@ def other_device_down(s: Scenario) -> None:
     s.wait(0.3)
     udp.talk(1)
     tcp.talk(1)
-    s.end(1.5)
 
 
 @scenario
@@ -281,7 +280,6 @@ def _addresses(s: Scenario, address: str) -> None:
         s.event(address={"dev": "wan0", "address": address, **gone})
         udp.talk(2)
         six.talk(2)
-    s.end(1.5)
 
 
 @scenario
@@ -322,7 +320,9 @@ def rule_deleted(s: Scenario) -> None:
 @scenario
 def table_deleted(s: Scenario) -> None:
     """The flowtable goes with its table: back to the classic path."""
-    s.rules = flowtable() + """
+    s.rules = (
+        flowtable()
+        + """
 table inet keep {
     chain forward {
         type filter hook forward priority 1; policy accept;
@@ -331,6 +331,7 @@ table inet keep {
     }
 }
 """
+    )
     udp, tcp = offloaded(s)
     s.event(ruleset="delete table inet x")
     udp.talk(1)
@@ -373,7 +374,6 @@ def connections_flushed(s: Scenario) -> None:
     udp.talk(2)
     s.event(conntrack="flush")
     udp.talk(3)
-    s.end(1.5)
 
 
 @scenario

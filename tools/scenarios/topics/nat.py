@@ -110,10 +110,11 @@ def snat(s: Scenario) -> None:
 @scenario
 def snat_persistent(s: Scenario) -> None:
     """The same client gets the same address of a range, whatever it talks to."""
+    neighbour = {"address": "10.0.2.98", "dev": "wan0", "mac": s.server.src}
+    s.box = changed(router(), neighbours=[neighbour])
     s.rules = nat("snat ip to 10.0.2.16-10.0.2.31 persistent")
     for dst in (SERVER, "10.0.2.98"):
         Udp(s, dst=dst, dport=53).out()
-    s.end(0.1)
 
 
 @scenario
