@@ -50,8 +50,9 @@ class Lifetime(Enum):
     HALF_DAY = "half-day"
     """A day, renewed by conntrack's own collector whenever less than half a day is left (until 6.13)."""
     FIVE_MINUTES = "five-minutes"
-    """A day when the flow is added, renewed by the flowtable's collector when less than five minutes are
-    left: UDP and established TCP for a day, closing TCP for five minutes, GRE for an instant (6.12.y)."""
+    """A day when the flow is added with less than half a day left, renewed by the flowtable's collector when
+    less than five minutes are left: UDP and established TCP for a day, closing TCP for five minutes, GRE for
+    an instant (6.12.y)."""
     ONE_DAY = "one-day"
     """A day when the flow is added and never again: the renewal since 6.14 compares an absolute time with
     a relative one and so does nothing."""

@@ -15,7 +15,7 @@ from flowtable.clock import MILLISECOND, SECOND
 from flowtable.conntrack.connection import Status, TcpFlag, TcpState
 from flowtable.conntrack.tuple import ORIGINAL
 from flowtable.flows.entry import FlowFlag
-from flowtable.packet.packet import TCP, UDP
+from flowtable.packet.packet import GRE, TCP, UDP
 from flowtable.profile import FixUp, IdleTimeout, Lifetime
 
 if TYPE_CHECKING:
@@ -35,28 +35,28 @@ _JIFFY: Final = 4 * MILLISECOND
 """Of a kernel with HZ=250."""
 
 
-def idle_timeout(profile: Profile, sysctls: Sysctls, l4proto: int) -> int:
-    """After how many nanoseconds without a packet a flow of this protocol ends.
+def idle_timeouts(profile: Profile, sysctls: Sysctls) -> dict[int, int]:
+    """By protocol, after how many nanoseconds without a packet a flow ends.
 
     Ref: net/netfilter/nf_flow_table_core.c:flow_offload_get_timeout.
     """
     match profile.idle_timeout:
         case IdleTimeout.BUILT_IN:
-            return IDLE
+            return {TCP: IDLE, UDP: IDLE, GRE: IDLE}
         case IdleTimeout.SYSCTL:
-            if l4proto == TCP:
-                return sysctls.nf_flowtable_tcp_timeout * SECOND
-            if l4proto == UDP:
-                return sysctls.nf_flowtable_udp_timeout * SECOND
-            return IDLE
+            return {
+                TCP: sysctls.nf_flowtable_tcp_timeout * SECOND,
+                UDP: sysctls.nf_flowtable_udp_timeout * SECOND,
+                GRE: IDLE,
+            }
 
 
 def begin(entry: FlowEntry, conntrack: Conntrack, profile: Profile, now: int) -> None:
     """A connection was offloaded: give it the timeout of an offloaded one."""
     match profile.lifetime:
-        case Lifetime.HALF_DAY:
+        case Lifetime.HALF_DAY | Lifetime.FIVE_MINUTES:
             _extend_half_day(entry, conntrack, now)
-        case Lifetime.FIVE_MINUTES | Lifetime.ONE_DAY:
+        case Lifetime.ONE_DAY:
             conntrack.set_timeout(entry.connection, now + DAY)
         case Lifetime.ACTIVITY:
             pass

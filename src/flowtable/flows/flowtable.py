@@ -86,6 +86,7 @@ class Flowtable:
         self._created = now
         self._entries: dict[FlowEntry, None] = {}
         self._keys: dict[FlowKey, FlowEntry] = {}
+        self._idle = fixup.idle_timeouts(profile, topology.sysctls)
         self.next_due: int | None = None
 
     def __iter__(self) -> Iterator[FlowEntry]:
@@ -123,7 +124,7 @@ class Flowtable:
         if connection.tcp is not None:
             connection.tcp.make_liberal()
         entry = FlowEntry(self, connection, *ways, nat_flags(connection.status), now)
-        entry.expires = now + self._idle(entry)
+        entry.expires = now + self._idle[entry.connection.l4proto]
         for direction in ways:
             follow(direction, self._topology, profile)
         fixup.begin(entry, self._conntrack, profile, now)
@@ -148,6 +149,18 @@ class Flowtable:
                 if older is not None:
                     self.teardown(older, Teardown.REPLACED, now)
                 self._keys[direction.key] = entry
+
+    def declare(self, declaration: model.Flowtable) -> None:
+        """Take over another declaration: its devices, whether it counts."""
+        for entry in self._entries:
+            self.look(entry)
+        self.declaration = declaration
+
+    def set_idle_timeouts(self) -> None:
+        """Take over idle timeouts from the sysctls: what was forwarded before has the old ones."""
+        for entry in self._entries:
+            self.look(entry)
+        self._idle = fixup.idle_timeouts(self._profile, self._topology.sysctls)
 
     def refresh(self, entry: FlowEntry) -> None:
         """Take over what the devices and neighbours of an entry say of themselves."""
@@ -200,7 +213,7 @@ class Flowtable:
             if profile.follow_path:
                 skipped.keep_stations(direction)
         entry.reported = seen
-        entry.expires = entry.refreshed + self._idle(entry)
+        entry.expires = entry.refreshed + self._idle[entry.connection.l4proto]
         if profile.mirror_replies:
             timeout = mirror.show_replies(entry, self._conntrack.settings)
             if profile.lifetime is Lifetime.ACTIVITY:
@@ -251,7 +264,7 @@ class Flowtable:
         if self._profile.after_teardown is not AfterTeardown.LINGERS_OFFLOADED:
             connection.status &= ~Status.OFFLOAD
         if not entry.flags & FlowFlag.GONE:
-            fixup.end(entry, self._conntrack, self._profile, self._idle(entry), now)
+            fixup.end(entry, self._conntrack, self._profile, self._idle[entry.connection.l4proto], now)
 
     def _free(self, entry: FlowEntry, now: int) -> None:
         self.datapath.remove(entry)
@@ -286,6 +299,3 @@ class Flowtable:
             if entry in self._entries:
                 self._free(entry, now)
         self.next_due = None
-
-    def _idle(self, entry: FlowEntry) -> int:
-        return fixup.idle_timeout(self._profile, self._topology.sysctls, entry.connection.l4proto)

@@ -10,7 +10,7 @@ from flowtable.flows.ledger import Ledger
 from flowtable.flows.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from flowtable.conntrack.connection import Connection
     from flowtable.conntrack.core import Conntrack
@@ -67,7 +67,7 @@ class Flowtables:
         self._alarm = Alarm() if alarm is None else alarm
         self._ledger = Ledger()
         self._flowtables: dict[tuple[Family, str, str], Flowtable] = {}
-        self._watch = Watch(topology, self._ledger, profile, lambda: self.now)
+        self._watch = Watch(topology, self._ledger, profile, lambda: self.now, self._set_idle_timeouts)
         conntrack.subscribe(self._destroyed)
         conntrack.on_offloaded = self.synchronise
 
@@ -98,17 +98,24 @@ class Flowtables:
         self._flowtables[declaration.family, declaration.table, declaration.name] = flowtable
         return flowtable
 
-    def follow(self, declarations: Iterable[model.Flowtable], now: int) -> None:
-        """Have the flowtables that a ruleset declares: those that stay keep their flows."""
-        declared = {(d.family, d.table, d.name): d for d in declarations}
-        for key, flowtable in list(self._flowtables.items()):
-            declaration = declared.get(key)
-            if declaration is not None and declaration.handle == flowtable.declaration.handle:
-                flowtable.declaration = declared.pop(key)
+    def follow(self, old: model.Ruleset, new: model.Ruleset, now: int) -> None:
+        """Have the flowtables that a ruleset declares: those that it has of the old one keep their flows.
+
+        One that was deleted, or whose table was, is another one, even by the same name.
+        """
+        known, declared = _by_handles(old), _by_handles(new)
+        for handles, declaration in known.items():
+            flowtable = self.get(declaration.family, declaration.table, declaration.name)
+            if handles in declared:
+                flowtable.declare(declared.pop(handles))
             else:
                 self.delete(flowtable, now)
         for declaration in declared.values():
             self.create(declaration)
+
+    def _set_idle_timeouts(self) -> None:
+        for flowtable in self:
+            flowtable.set_idle_timeouts()
 
     def get(self, family: Family, table: str, name: str) -> Flowtable:
         """The flowtable of that name in that table.
@@ -181,3 +188,12 @@ class Flowtables:
         entry = self._ledger.connections.get(connection)
         if entry is not None:
             entry.flowtable.disconnect(entry, now)
+
+
+def _by_handles(ruleset: model.Ruleset) -> dict[tuple[int, int], model.Flowtable]:
+    """The flowtables of a ruleset by the handles of their table and of themselves."""
+    return {
+        (table.handle, flowtable.handle): flowtable
+        for table in ruleset.tables.values()
+        for flowtable in table.flowtables.values()
+    }

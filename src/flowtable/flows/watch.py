@@ -46,7 +46,12 @@ class Watch:
     """
 
     def __init__(
-        self, topology: Topology, ledger: Ledger, profile: Profile, clock: Callable[[], int]
+        self,
+        topology: Topology,
+        ledger: Ledger,
+        profile: Profile,
+        clock: Callable[[], int],
+        idle_timeouts_changed: Callable[[], None],
     ) -> None:
         """Begin to watch.
 
@@ -55,11 +60,13 @@ class Watch:
             ledger: the flows of all its flowtables.
             profile: when they notice that a route changed.
             clock: tells the time of a change, nanoseconds.
+            idle_timeouts_changed: called when the sysctls of idle timeouts have other values.
         """
         self._topology = topology
         self._ledger = ledger
         self._profile = profile
         self._clock = clock
+        self._idle_timeouts_changed = idle_timeouts_changed
         self.examined = 0
         self._up = {device for device in topology.devices.values() if device.up}
         topology.subscribe(self._changed)
@@ -69,9 +76,7 @@ class Watch:
             case LinkChanged(device, removed):
                 self._link_changed(device, up=device.up and not removed)
             case AddressChanged(_, address):
-                # Its routes change with it, of which there are events of their own.
-                if address.family == IPV6:
-                    self._flush(IPV6)
+                self._flush(address.family)
             case RouteChanged(route, removed):
                 self._route_changed(route, removed=removed)
             case RulesChanged(family):
@@ -84,8 +89,8 @@ class Watch:
                 self._retrace(self._ledger.devices.get(port.device.index))
             case BridgeVlansChanged(bridge):
                 self._retrace(self._ledger.devices.get(bridge.index))
-            case SysctlChanged():
-                pass
+            case SysctlChanged(name):
+                self._sysctl_changed(name)
 
     def _link_changed(self, device: Device, *, up: bool) -> None:
         """Ref: net/netfilter/nft_flow_offload.c:flow_offload_netdev_event."""
@@ -147,6 +152,25 @@ class Watch:
                 )
             case RouteChange.NEXT_PACKET:
                 self._flush(family)
+
+    def _sysctl_changed(self, name: str) -> None:
+        """Ref: net/ipv4/devinet.c:devinet_sysctl_forward."""
+        if name.startswith("net.netfilter.nf_flowtable_"):
+            self._idle_timeouts_changed()
+        elif name == "net.ipv4.ip_forward" or (name.startswith("net.ipv4.") and name.endswith(".forwarding")):
+            match self._profile.route_change:
+                case RouteChange.AT_ONCE:
+                    self._end(IPV4)
+                case RouteChange.NEXT_PACKET:
+                    self._flush(IPV4)
+        elif self._profile.route_change is RouteChange.AT_ONCE and name == "net.ipv6.conf.all.forwarding":
+            self._end(IPV6)
+
+    def _end(self, family: int) -> None:
+        """Tear down all flows of a family, which the box may not forward any more."""
+        for entry in self._each(list(self._ledger.connections.values())):
+            if entry.connection.original.l3proto == family:
+                entry.flowtable.teardown(entry, Teardown.ROUTE, self._clock())
 
     def _neighbour_changed(self, neighbour: Neighbour) -> None:
         concerned = self._ledger.neighbours.get((neighbour.device.index, neighbour.address))

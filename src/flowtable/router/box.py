@@ -140,7 +140,8 @@ class Box:
         )
         self.ruleset = ruleset
         self._environment = BoxEnvironment(self, seed)
-        self.flowtables.follow(ruleset.flowtables(), self.now)
+        for declaration in ruleset.flowtables():
+            self.flowtables.create(declaration)
         self.program = compile_ruleset(ruleset, self._environment)
 
         self.identifiers = Identifiers()
@@ -215,7 +216,7 @@ class Box:
             RulesetError: it names devices that the box does not have; nothing was changed.
         """
         program = compile_ruleset(ruleset, self._environment)
-        self.flowtables.follow(ruleset.flowtables(), self.now)
+        self.flowtables.follow(self.ruleset, ruleset, self.now)
         self.ruleset = ruleset
         self.program = program
         if self.now:
