@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
 from scenarios.machine import devices as words
-from scenarios.machine.namespace import Namespace
+from scenarios.machine.namespace import MachineError, Namespace
 from scenarios.machine.pppoe import Session
 from scenarios.machine.wire import Wire
 
@@ -24,6 +25,7 @@ QUIET: Final = {
     "net.ipv6.conf.default.addr_gen_mode": 0,
 }
 """Linux's defaults, which distributions change, and no chatter of a host that looks for its router."""
+_BRIDGE_NETFILTER: Final = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
 _NO_OFFLOADS: Final = ["rx", "off", "tx", "off", "sg", "off", "tso", "off", "gso", "off", "gro", "off"]
 _EARLY: Final = (".all.", ".default.")
 
@@ -50,6 +52,10 @@ class Machine:
         early = {name: value for name, value in stated.items() if _general(name)}
         for name, value in {**QUIET, **early}.items():
             self.near.sysctl(name, value)
+        for name in _BRIDGE_NETFILTER:
+            # Only there while br_netfilter is loaded, which sends what is bridged through the rules.
+            with suppress(MachineError):
+                self.near.sysctl(name, 0)
         self.near.ip(["link set lo up"])
         self.wire = Wire(self.far)
         self.add(self.devices)
@@ -86,6 +92,15 @@ class Machine:
         self._enslave(devices)
         for device in devices:
             self._up(device)
+        ports = [line for device in devices if self._on_bridge(device) for line in words.port(device)]
+        if ports:
+            # Every port that comes up sets blocked ones forwarding, as long as nobody speaks STP.
+            time.sleep(0.2)
+            self.near.bridge(ports)
+
+    def _on_bridge(self, device: dict[str, Any]) -> bool:
+        bridges = [each["name"] for each in self.devices if words.kind(each) == "bridge"]
+        return device.get("master") in bridges
 
     def _add(self, device: dict[str, Any]) -> None:
         kind, name = words.kind(device), device["name"]
@@ -133,9 +148,6 @@ class Machine:
         self.near.ip(words.addresses(device))
         if "active" in device:
             self.near.ip([f"link set {name} type bond active_slave {device['active']}"])
-        bridges = [each["name"] for each in self.devices if words.kind(each) == "bridge"]
-        if device.get("master") in bridges:
-            self.near.bridge(words.port(device))
 
     def _listen(self, service: dict[str, Any]) -> None:
         udp = service["protocol"] == "udp"

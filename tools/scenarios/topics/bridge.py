@@ -347,7 +347,7 @@ def neighbour_changes(s: Scenario) -> None:
 def vlan_device_as_port(s: Scenario) -> None:
     """A VLAN device is a port: the fast path is on the device below it."""
     s.box = bridged(ports=("lan2",))
-    s.box["devices"].append({"name": "lan1", "mac": "02:00:00:00:01:11"})
+    s.box["devices"].append({"name": "lan1", "mac": "02:00:00:00:01:1a"})
     s.box["devices"].append({"name": "lan1.10", "kind": "vlan", "parent": "lan1", "id": 10, "master": "br0"})
     s.client = replace(at("lan1"), tags=((0x8100, 10),))
     s.rules = flowtable("lan1", "lan2", "wan0")

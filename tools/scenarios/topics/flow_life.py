@@ -334,6 +334,7 @@ table inet keep {
     )
     udp, tcp = offloaded(s)
     s.event(ruleset="delete table inet x")
+    s.wait(2.5)
     udp.talk(1)
     tcp.talk(1)
 
@@ -401,7 +402,7 @@ def counter_switched_on(s: Scenario) -> None:
 
 @scenario
 def forwarding_off(s: Scenario) -> None:
-    """Forwarding is switched off: the fast path does not ask."""
+    """Forwarding is switched off: the flow notices at its next packet."""
     s.rules = flowtable()
     udp, _ = offloaded(s)
     s.event(sysctl={"net.ipv4.ip_forward": 0})
