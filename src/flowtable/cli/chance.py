@@ -18,6 +18,8 @@ _IPV4: Final = (b"\x08\x00", b"\x00\x21")
 _IPV6: Final = (b"\x86\xdd", b"\x00\x57")
 _FRAGMENT: Final = 44
 _IN_IP: Final = (4, 41)
+_LISTENERS: Final = (b"\x83", b"\x84", b"\x8f")
+"""Multicast listener report, done, and report of version 2."""
 
 
 class Chance:
@@ -89,3 +91,11 @@ def _headers(frame: bytes) -> list[tuple[int, int]]:
         if following not in _IN_IP:
             return found
         kind = _IPV4[0] if following == 4 else _IPV6[0]
+
+
+def is_listener_report(frame: bytes) -> bool:
+    """Whether a frame tells of multicast groups that its sender joins or leaves (RFC 3810)."""
+    return any(
+        family == 6 and frame[at + 6] == 0 and frame[at + 48 : at + 49] in _LISTENERS
+        for family, at in _headers(bytes(frame))
+    )

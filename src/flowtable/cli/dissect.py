@@ -158,6 +158,8 @@ def fields(frame: bytes) -> list[Field]:
     """The fields of an Ethernet frame in their order."""
     reader = _Reader(bytes(frame))
     found = list(reader.take(_ETHERNET))
+    if not found:
+        return found
     while found[-1][0] in ("eth.type", "vlan.etype") and found[-1][1] in _TAGS:
         found += reader.take(_VLAN)
         if not reader.left:

@@ -32,7 +32,7 @@ _STATIONS: Final = (
 def document(report: Report) -> str:
     """One JSON object with all that the summary says, and more; docs/commands/run.md describes it."""
     statistics, tally = report.statistics, report.tally
-    content = {
+    content: dict[str, object] = {
         "ruleset": report.ruleset,
         "box": report.box,
         "profile": report.profile.name,
@@ -59,4 +59,11 @@ def document(report: Report) -> str:
         "teardowns": documented(statistics.teardowns),
         "opaque": dict(statistics.opaque.most_common()),
     }
+    if report.comparison is not None:
+        found = report.comparison.differences()
+        content["comparison"] = {
+            "expected": report.comparison.expected,
+            "identical": report.comparison.identical,
+            "differences": [each._asdict() for each in found],
+        }
     return json.dumps(content, indent=2, ensure_ascii=True) + "\n"

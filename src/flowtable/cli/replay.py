@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from flowtable.capture import Record
     from flowtable.cli.agenda import Agenda
+    from flowtable.cli.comparison import Comparison
     from flowtable.router import Box
 
 
@@ -40,7 +41,15 @@ class Tally:
         return self.last - self.first if self.first is not None else 0
 
 
-def replay(box: Box, records: Iterable[Record], tally: Tally, agenda: Agenda, *, settle: int = 0) -> None:
+def replay(
+    box: Box,
+    records: Iterable[Record],
+    tally: Tally,
+    agenda: Agenda,
+    *,
+    settle: int = 0,
+    comparison: Comparison | None = None,
+) -> None:
     """Give a box the records that are input to it, and count all of them.
 
     A record is the box's own, and no input, if the capture says that it went out, or ``Own`` knows
@@ -53,6 +62,7 @@ def replay(box: Box, records: Iterable[Record], tally: Tally, agenda: Agenda, *,
         tally: where they are counted.
         agenda: what happens to the box in between, and after the last record.
         settle: how much time passes at the end, nanoseconds.
+        comparison: told of the records that are input, and of those that the box sent.
 
     Raises:
         EventError: the box refuses an event.
@@ -61,7 +71,7 @@ def replay(box: Box, records: Iterable[Record], tally: Tally, agenda: Agenda, *,
     devices = box.topology.devices
     receive, out = box.receive, Direction.OUT
     now = 0
-    for _, interface, time, data, _, direction in records:
+    for number, interface, time, data, _, direction in records:
         if time < now:
             tally.late += 1
         else:
@@ -74,8 +84,12 @@ def replay(box: Box, records: Iterable[Record], tally: Tally, agenda: Agenda, *,
             own.follow()
         if direction is out or own(interface, data, now):
             tally.own += 1
+            if comparison is not None:
+                comparison.captured(interface, data, time, number)
             continue
         tally.taken += 1
+        if comparison is not None:
+            comparison.received(data)
         receive(devices[interface], data, now)
     end = max(now, agenda.last) + settle
     agenda.advance(box, end)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from flowtable.cli.comparison import Comparison
     from flowtable.cli.inputs import Inputs
     from flowtable.cli.replay import Tally
     from flowtable.profile import Profile
@@ -23,6 +24,7 @@ class Report:
         inputs: the captures that were read.
         tally: what became of their records.
         statistics: what the box counted.
+        comparison: what it sent against what the capture has, where that was asked for.
     """
 
     ruleset: str
@@ -31,6 +33,7 @@ class Report:
     inputs: Inputs
     tally: Tally
     statistics: Statistics
+    comparison: Comparison | None = None
 
     @property
     def packets(self) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flowtable.cli.agenda import Agenda, load_events
+from flowtable.cli.comparison import Comparison
 from flowtable.cli.document import document
 from flowtable.cli.error import InputError
 from flowtable.cli.inputs import Input, Inputs, not_on_wire, wires
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from flowtable.topology.topology import Topology
 
 _SOURCE = click.Path(exists=True, dir_okay=False, allow_dash=True)
+_DIFFERENT = 3
+"""Exit status where ``--compare`` found a difference."""
 _TARGET = click.Path(dir_okay=False, writable=True, allow_dash=True)
 
 
@@ -96,6 +99,7 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
     show_default=True,
     help="What becomes of packets that reach a rule that cannot be evaluated.",
 )
+@click.option("--compare", is_flag=True, help="Hold what is sent against what the capture has.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as one JSON document.")
 @click.option("--quiet", "-q", is_flag=True, help="No summary and no progress bar.")
 def run(
@@ -112,6 +116,7 @@ def run(
     profile: str,
     settle: float,
     opaque: str,
+    compare: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -137,6 +142,7 @@ def run(
     _check_devices(named, topology)
     past: list[str] = []
     tally = Tally()
+    comparison = Comparison(topology) if compare else None
 
     def remember(entry: FlowEntry, reason: Teardown, now: int) -> None:
         past.append(ended_line(entry, reason, now))
@@ -156,11 +162,12 @@ def run(
     with ExitStack() as stack:
         opened = Inputs.open(captures, topology.devices, stack)
         streams = {option: (path, open_output(path, stack)) for option, path in texts.items() if path}
-        router.transmit = open_transmitter(out, topology, stack)
+        transmit = open_transmitter(out, topology, stack)
+        router.transmit = transmit if comparison is None else comparison.watch(transmit)
         with_bar = sys.stderr.isatty() and not quiet
         records = stack.enter_context(closing(watched(opened) if with_bar else opened.records()))
         try:
-            replay(router, records, tally, agenda, settle=round(settle * SECOND))
+            replay(router, records, tally, agenda, settle=round(settle * SECOND), comparison=comparison)
         except EventError as error:
             raise InputError(str(error)) from None
         listings: dict[str, Callable[[], Iterable[str]]] = {
@@ -172,11 +179,13 @@ def run(
             write_lines(path, stream, listings[option]())
 
     if not quiet:
-        report = Report(ruleset, box, PROFILES[profile], opened, tally, router.statistics)
+        report = Report(ruleset, box, PROFILES[profile], opened, tally, router.statistics, comparison)
         with written(STANDARD):
             click.echo(document(report) if as_json else summarise(report), nl=False, err=out == STANDARD)
     if opened.errors:
         raise InputError("\n".join(opened.errors))
+    if comparison is not None and comparison.differences():
+        sys.exit(_DIFFERENT)
 
 
 def _check_devices(named: Sequence[Input], topology: Topology) -> None:

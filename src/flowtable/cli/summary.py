@@ -32,6 +32,7 @@ def summarise(report: Report) -> str:
         _table("packets that were dropped", _rows(ranked(statistics.drops))),
         _table("packets that reached a rule that cannot be evaluated", _places(statistics)),
         _table("flows that ended", _rows(ranked(statistics.teardowns))),
+        report.comparison.summary() if report.comparison else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from flowtable.cli.chance import is_listener_report
 from scenarios.machine.namespace import Namespace
 
 _ETH_P_ALL: Final = 3
@@ -18,7 +19,6 @@ _PACKET_AUXDATA: Final = 8
 _AUXDATA: Final = struct.Struct("=IIIHHHH")
 _TCI_VALID: Final = 1 << 4
 _TPID_VALID: Final = 1 << 6
-_LISTENERS: Final = (b"\x83", b"\x84", b"\x8f")
 
 
 class Heard(NamedTuple):
@@ -74,7 +74,7 @@ class Wire:
             if address[2] == _OUTGOING or address[0] == "lo":
                 continue
             frame = _tagged(data, ancillary)
-            if not _listener_report(frame):
+            if not is_listener_report(frame):
                 heard.append(Heard(address[0], frame, time.monotonic()))
 
 
@@ -87,18 +87,3 @@ def _tagged(data: bytes, ancillary: list[tuple[int, int, bytes]]) -> bytes:
                 protocol = tpid if status & _TPID_VALID else 0x8100
                 return data[:12] + struct.pack(">HH", protocol, tci) + data[12:]
     return data
-
-
-def _listener_report(frame: bytes) -> bool:
-    """Whether it is a multicast listener report: the kernel joins groups of its own accord."""
-    at = 12
-    while frame[at : at + 2] in (b"\x81\x00", b"\x88\xa8"):
-        at += 4
-    if frame[at : at + 2] == b"\x88\x64":
-        at += 8
-        if frame[at : at + 2] != b"\x00\x57":
-            return False
-    elif frame[at : at + 2] != b"\x86\xdd":
-        return False
-    header = frame[at + 2 :]
-    return header[6:7] == b"\x00" and header[48:49] in _LISTENERS
