@@ -129,13 +129,21 @@ def test_a_subnet_stays_connected_through_its_secondary_address_being_removed():
     assert shown(topology.fib4) == sorted(line for line in KERNEL_IPV4.splitlines() if line != gone)
 
 
-def test_a_secondary_address_takes_over_from_the_primary():
+def test_secondary_addresses_go_with_the_primary():
     topology = box()
-    topology.remove_address(topology.devices["lan0"], Address.parse("192.168.1.1/24"))
+    lan = topology.devices["lan0"]
+    others = {a.address for a in lan.addresses} - {packed("192.168.1.1"), packed("192.168.1.2")}
+    topology.remove_address(lan, Address.parse("192.168.1.1/24"))
+    assert topology.fib4.lookup(packed("192.168.1.77")) is None
+    assert {a.address for a in lan.addresses} == others
+
+
+def test_the_primary_stays_when_a_secondary_address_goes():
+    topology = box()
+    topology.remove_address(topology.devices["lan0"], Address.parse("192.168.1.2/24"))
     connected = topology.fib4.lookup(packed("192.168.1.77"))
     assert connected is not None
-    assert connected.source == packed("192.168.1.2")
-    assert topology.fib4.lookup(packed("192.168.1.1")) is connected
+    assert connected.source == packed("192.168.1.1")
 
 
 def test_unchanged_routes_stay_the_same_objects_when_an_address_comes():

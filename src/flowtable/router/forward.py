@@ -98,7 +98,9 @@ def ipv6(box: Box, packet: Packet, route: Route, device: Device) -> None:
             box.icmpv6_error(packet, icmpv6.DESTINATION_UNREACHABLE, icmpv6.BEYOND_SCOPE)
         statistics.drops[Drop.NOT_FORWARDABLE] += 1
         return
-    mtu = route.mtu or device.mtu  # path_mtu, without the price of a property
+    # The MTU of a route, which is not locked, counts on the way out only.
+    # Ref: include/net/ip6_route.h:ip6_dst_mtu_maybe_forward.
+    mtu = device.mtu
     size = packet.frag_max_size or len(data)
     if len(data) > mtu and size > mtu:
         box.icmpv6_error(packet, icmpv6.PACKET_TOO_BIG, 0, mtu)

@@ -441,11 +441,17 @@ class Topology:
     def remove_address(self, device: Device, address: Address) -> None:
         """Remove an address, and the routes that prefer it as their source.
 
+        The first IPv4 address of a subnet takes the others with it.
+        Ref: net/ipv4/devinet.c:__inet_del_ifa, without promote_secondaries.
+
         Raises:
             TopologyError: the device has no such address.
         """
         if address not in device.addresses:
             raise TopologyError("Cannot assign requested address")
+        if address.family == IPV4 and not device.secondary(address):
+            for other in [a for a in device.addresses if device.secondary(a) and _of_subnet(a, address)]:
+                self.remove_address(device, other)
         device.addresses.remove(address)
         self._follow(device)
         fib = self.fib(address.family)
@@ -470,3 +476,12 @@ class Topology:
         lo = self.indexes[LOOPBACK_INDEX]
         self.fib4.derive(device, derive4(device, lo))
         self.fib6.derive(device, derive6(device, lo, forwarding=self.sysctls.ip6_router(device.name)))
+
+
+def _of_subnet(address: Address, first: Address) -> bool:
+    """Whether an address is of the same IPv4 subnet as another."""
+    return (
+        address.family == first.family
+        and address.prefixlen == first.prefixlen
+        and first.covers(address.on_link)
+    )

@@ -205,6 +205,18 @@ def vector_5_mtu_of_a_route(s: Scenario) -> None:
 
 
 @scenario
+def vector_5_mtu_of_a_route6(s: Scenario) -> None:
+    """The MTU of an IPv6 route counts on the classic way out; the flow has that of the device."""
+    s.box = changed(router(), routes=[{"to": "2001:db8:6::/48", "via": SERVER6, "dev": "wan0", "mtu": 1300}])
+    s.rules = flowtable()
+    udp = Udp(s, src=CLIENT6, dst="2001:db8:6::1")
+    udp.out(DATA[:1300])
+    udp.talk(2)
+    for size in (1252, 1253, 1452):
+        udp.out(DATA[:size])
+
+
+@scenario
 def mtu_changes(s: Scenario) -> None:
     """The MTU of the device changes: the flow keeps what it was created with."""
     s.rules = flowtable()
