@@ -5,6 +5,7 @@ Ref: net/netfilter/nft_nat.c:nft_nat_eval, nft_masq.c:nft_masq_eval, nft_redir.c
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, summarize_address_range
 from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.packet import IPV4, IPV6
@@ -125,7 +126,7 @@ class Nat(Statement):
                 mapped = _mapped_type(self.address, datatype, rule)
                 self.to_address = check_mapping(self.address, mapped, rule)
                 with_port = isinstance(self.to_address.datatype, Concatenation)
-                self._shows_family = self._shows_family or with_port
+                self._shows_family = self._shows_family or with_port or self.prefix
                 if with_port and rule.transport is None:
                     raise rule.error(_NEEDS_TRANSPORT, self.address.span, self.keyword)
             else:
@@ -219,7 +220,11 @@ class Nat(Statement):
             return ""
         datatype = IPV4_ADDR if self.family == "ip" else IPV6_ADDR
         text = _text(self.to_address, datatype)
-        if not bracketed or self.family == "ip" or isinstance(self.to_address, Mapping):
+        if isinstance(self.to_address, Mapping):
+            return text
+        if self.family == "ip":
+            return _as_prefix(text)
+        if not bracketed:
             return text
         if isinstance(self.to_address, Interval):
             text = f"{datatype.format(self.to_address.low)}-{datatype.format(self.to_address.high)}"
@@ -302,6 +307,15 @@ def _text(part: Key | Mapping, datatype: DataType) -> str:
     if isinstance(part, Mapping):
         return part.text()
     return format_data(part, datatype)
+
+
+def _as_prefix(text: str) -> str:
+    """A range of IPv4 addresses as the prefix that it is, as nft prints it."""
+    first, dash, last = text.partition("-")
+    if not dash:
+        return text
+    networks = list(summarize_address_range(IPv4Address(first), IPv4Address(last)))
+    return str(networks[0]) if len(networks) == 1 else text
 
 
 def _json(part: Key | Mapping, datatype: DataType) -> Json:
