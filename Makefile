@@ -3,9 +3,11 @@ PYTHON ?= python3
 BIN    := .venv/bin
 RUN    := .venv/.run
 DEV    := .venv/.dev
+SAMPLE ?= 1
+ORACLE ?=
 EXAMPLE := examples/home-router
 
-.PHONY: demo test lint truth fuzz bench clean
+.PHONY: demo test lint truth record mutants fuzz bench clean
 
 demo: $(RUN)
 	$(BIN)/flowtable run $(EXAMPLE)/ruleset.nft --box $(EXAMPLE)/box.yaml $(EXAMPLE)/input.pcapng \
@@ -23,6 +25,15 @@ lint: $(DEV)
 
 truth: $(DEV)
 	PYTHONPATH=tools $(BIN)/python tools/truth
+
+# As root. ORACLE is a command that runs a script on a kernel with flowtables: see docs/scenarios.md.
+record: $(DEV)
+	tools/debian-packages
+	PYTHONPATH=tools $(BIN)/python tools/record-scenario --check --classic --sample $(SAMPLE)
+	$(if $(ORACLE),$(ORACLE) tools/under-oracle $(CURDIR) --check --sample $(SAMPLE))
+
+mutants: $(DEV)
+	PYTHONPATH=tools $(BIN)/python tools/mutate
 
 fuzz: $(DEV)
 	$(BIN)/python tools/fuzz
