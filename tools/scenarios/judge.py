@@ -45,10 +45,10 @@ def intended() -> dict[str, str]:
 
 
 @cache
-def not_yet() -> tuple[str, ...]:
-    """Topics that the box cannot replay yet."""
-    topics: list[str] = yaml((SCENARIOS / "not-yet.yaml").read_text()) or []
-    return tuple(topics)
+def not_yet() -> dict[str, str]:
+    """Scenarios in which the box does not do yet what the kernel did, and what it lacks."""
+    reasons: dict[str, str] = yaml((SCENARIOS / "not-yet.yaml").read_text()) or {}
+    return reasons
 
 
 def judge(folder: Folder, profile: str = KERNEL) -> Judgement:

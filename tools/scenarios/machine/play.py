@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from flowtable.capture import Direction
 from flowtable.cli.chance import Chance
+from flowtable.cli.dissect import fields
 from flowtable.clock import SECOND
 from scenarios.folder import SETTLE, START, Folder, write_capture
 from scenarios.machine.change import happen
@@ -18,8 +19,8 @@ from scenarios.machine.machine import Machine, cables
 from scenarios.machine.wire import Heard
 from scenarios.outcome import Outcome, Sent
 
-SPONTANEOUS: Final = 0.25
-"""Seconds after which a frame is no answer to what came before it, but a timer's."""
+SPONTANEOUS: Final = 0.5
+"""Seconds after which a frame of the box's own is no answer to what came before it, but a timer's."""
 _ROUNDED: Final = 0.1
 
 
@@ -52,6 +53,7 @@ def play(folder: Folder, quiet: float) -> Outcome:
         quiet: after how many seconds without a frame the box is quiet.
     """
     box = folder.box
+    own = _own_addresses(box)
     chance = Chance()
     sent: list[Sent] = []
     with Machine(box, folder.text("ruleset.nft")) as machine:
@@ -66,15 +68,31 @@ def play(folder: Folder, quiet: float) -> Outcome:
                 machine.wire.send(step.device, step.frame)
             gap = (following.at - step.at if following else SETTLE) / SECOND
             sent += (
-                Sent(heard.device, step.at + _late(heard, begun), chance.without(heard.frame))
+                Sent(heard.device, step.at + _late(heard, begun, own), chance.without(heard.frame))
                 for heard in machine.wire.listen(quiet, begun + gap)
             )
         return Outcome(sent, machine.connections(), machine.ruleset())
 
 
-def _late(heard: Heard, begun: float) -> int:
+def _late(heard: Heard, begun: float, own: frozenset[str]) -> int:
+    """How much later than the stimulus a frame is due: what is forwarded is never a timer's."""
     late = heard.time - begun
-    return 0 if late < SPONTANEOUS else round(round(late / _ROUNDED) * _ROUNDED * SECOND)
+    if late < SPONTANEOUS or not _is_own(heard.frame, own):
+        return 0
+    return round(round(late / _ROUNDED) * _ROUNDED * SECOND)
+
+
+def _own_addresses(box: dict[str, Any]) -> frozenset[str]:
+    """The addresses that the box file gives to the box."""
+    given = [address for device in box["devices"] for address in device.get("addresses", ())]
+    texts = [address["address"] if isinstance(address, dict) else address for address in given]
+    return frozenset(text.partition("/")[0] for text in texts)
+
+
+def _is_own(frame: bytes, own: frozenset[str]) -> bool:
+    """Whether the box itself made a frame: it comes from an address of its own, or a link-local one."""
+    sources = {value for name, value in fields(frame) if name in ("ip.src", "ipv6.src", "arp.src.proto_ipv4")}
+    return any(source in own or source.startswith("fe80:") for source in sources)
 
 
 def write(folder: Folder, outcome: Outcome, path: Path | None = None) -> None:

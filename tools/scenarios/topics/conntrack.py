@@ -412,15 +412,15 @@ def expires(s: Scenario) -> None:
     """Connections end when their time is up: the next packet is new."""
     s.rules = STATEFUL
     s.box = router(
-        net__netfilter__nf_conntrack_udp_timeout=2,
-        net__netfilter__nf_conntrack_udp_timeout_stream=2,
-        net__netfilter__nf_conntrack_tcp_timeout_established=2,
-        net__netfilter__nf_conntrack_icmp_timeout=2,
+        net__netfilter__nf_conntrack_udp_timeout=6,
+        net__netfilter__nf_conntrack_udp_timeout_stream=6,
+        net__netfilter__nf_conntrack_tcp_timeout_established=6,
+        net__netfilter__nf_conntrack_icmp_timeout=6,
     )
     Udp(s).talk(1)
     connection = Tcp(s)
     connection.open()
-    s.wait(3.5)
+    s.wait(9)
     Udp(s).talk(1)
     connection.talk(1)
 

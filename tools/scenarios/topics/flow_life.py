@@ -28,9 +28,9 @@ OTHER, OTHER_MAC = "10.0.2.77", "02:00:00:00:02:77"
 
 
 def short(**more: int) -> Box:
-    """A router whose flows are idle after two seconds."""
+    """A router whose flows are idle after four seconds."""
     return router(
-        net__netfilter__nf_flowtable_tcp_timeout=2, net__netfilter__nf_flowtable_udp_timeout=2, **more
+        net__netfilter__nf_flowtable_tcp_timeout=4, net__netfilter__nf_flowtable_udp_timeout=4, **more
     )
 
 
@@ -49,7 +49,7 @@ def kept_alive(s: Scenario) -> None:
     s.box, s.rules = short(), flowtable()
     udp, tcp = offloaded(s)
     for _ in range(4):
-        s.wait(1.2)
+        s.wait(2.4)
         udp.out()
         tcp.back("A")
 
@@ -59,7 +59,7 @@ def comes_back(s: Scenario) -> None:
     """A flow that was idle is added again by the next packets."""
     s.box, s.rules = short(), flowtable()
     udp, tcp = offloaded(s)
-    s.wait(4)
+    s.wait(7)
     udp.talk(2)
     tcp.talk(2)
 
@@ -90,7 +90,7 @@ def idle_after_fin_times(s: Scenario) -> None:
     offloaded(s)
     Udp(s, sport=5001).out()
     Udp(s, sport=5001).out()
-    s.end(4.5)
+    s.end(7)
 
 
 @scenario
@@ -292,6 +292,17 @@ def address_comes_and_goes(s: Scenario) -> None:
 def address6_comes_and_goes(s: Scenario) -> None:
     """An IPv6 address is added to and removed from a device of two flows."""
     _addresses(s, "2001:db8:9::1/64")
+
+
+@scenario
+def address6_goes(s: Scenario) -> None:
+    """An IPv6 address goes that was there from the start."""
+    s.box["devices"][1]["addresses"].append("2001:db8:9::1/64")
+    s.rules = flowtable()
+    six = Udp(s, src=CLIENT6, dst=SERVER6)
+    six.talk(2)
+    s.event(address={"dev": "wan0", "address": "2001:db8:9::1/64", "delete": True})
+    six.talk(2)
 
 
 @scenario

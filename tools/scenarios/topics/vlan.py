@@ -294,7 +294,7 @@ def removed(s: Scenario) -> None:
     s.rules = flowtable("lan0", "wan0")
     Udp(s).talk(2)
     s.event(link={"dev": "lan0.10", "delete": True})
-    s.wait(1.5)
+    s.wait(2.5)
     Udp(s).talk(2)
 
 
