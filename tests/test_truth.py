@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scenarios.author import WRITTEN
+from scenarios.fidelity import PAGE, page
 from scenarios.folder import RECORDED, Folder, folders
 from scenarios.judge import DEFAULT, KERNEL, Verdict, intended, judge, not_yet
 from scenarios.topics import describe
@@ -55,3 +56,7 @@ def test_everything_is_recorded():
 def test_reasons_are_of_scenarios():
     assert set(intended()) <= {folder.name for folder in REPLAYED}
     assert set(not_yet()) <= {folder.name for folder in FOLDERS}
+
+
+def test_the_fidelity_page_is_what_the_scenarios_came_to():
+    assert PAGE.read_text() == page(), "run tools/write-fidelity"

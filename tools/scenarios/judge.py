@@ -51,6 +51,7 @@ def not_yet() -> dict[str, str]:
     return reasons
 
 
+@cache
 def judge(folder: Folder, profile: str = KERNEL) -> Judgement:
     """Replay a scenario and hold it against its recording."""
     try:

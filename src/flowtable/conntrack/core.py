@@ -312,7 +312,7 @@ class Conntrack(Table):
 
     def _join(self, loser: Connection, winner: Connection, packet: Packet) -> bool:
         """Ref: net/netfilter/nf_conntrack_core.c:__nf_ct_resolve_clash."""
-        if winner.status & Status.NAT_DONE_MASK and winner.keys != loser.keys:
+        if winner.keys != loser.keys:
             return False
         if loser.packets is not None and winner.packets is not None:
             self.count(winner, packet, ORIGINAL)
