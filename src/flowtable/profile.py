@@ -179,6 +179,7 @@ class Profile:
         queue_unresolved: whether a packet whose next hop is not resolved is changed and handed to the
             neighbour layer, or goes up the classic path unchanged.
         route_change: when a flow notices a changed route.
+        route_mtu6: whether the MTU of an IPv6 route holds on the fast path, or that of its device.
         follow_mtu: whether a flow follows its device's MTU, or keeps the one it was added with.
         after_teardown: what becomes of a flow until the next garbage collection.
         duplicate: what adding does to an older flow with the same key.
@@ -214,6 +215,7 @@ class Profile:
     inner_8021ad: bool
     queue_unresolved: bool
     route_change: RouteChange
+    route_mtu6: bool
     follow_mtu: bool
     after_teardown: AfterTeardown
     duplicate: Duplicate
@@ -250,6 +252,7 @@ DEFAULT: Final = Profile(
     inner_8021ad=True,
     queue_unresolved=False,
     route_change=RouteChange.AT_ONCE,
+    route_mtu6=True,
     follow_mtu=True,
     after_teardown=AfterTeardown.REMOVED,
     duplicate=Duplicate.REPLACE,
@@ -287,6 +290,7 @@ LINUX_6_12: Final = Profile(
     inner_8021ad=False,
     queue_unresolved=True,
     route_change=RouteChange.NEXT_PACKET,
+    route_mtu6=False,
     follow_mtu=False,
     after_teardown=AfterTeardown.LINGERS,
     duplicate=Duplicate.SHADOW,

@@ -98,9 +98,9 @@ def find_ways(
     if there == REPLY:
         ways.reverse()
     return (
-        _direction(connection.original, connection.reply, flags, *ways[ORIGINAL], mark),
+        _direction(connection.original, connection.reply, flags, *ways[ORIGINAL], mark, profile),
         # Seen from the reply, what is a source to the one side is a destination to the other.
-        _direction(connection.reply, connection.original, _swapped(flags), *ways[REPLY], mark),
+        _direction(connection.reply, connection.original, _swapped(flags), *ways[REPLY], mark, profile),
     )
 
 
@@ -156,7 +156,7 @@ def follow(direction: Direction, topology: Topology, profile: Profile) -> None:
     side = direction.exit
     device = side.exit
     if profile.follow_mtu:
-        direction.mtu = _mtu(direction.route, side)
+        direction.mtu = _mtu(direction.route, side, profile)
     if side.transmit is Transmit.DIRECT and not profile.follow_path and direction.destination:
         # What was found when the flow was added is what it keeps.
         return
@@ -230,9 +230,13 @@ def _next_hop(route: Route, destination: bytes) -> bytes:
     return destination if route.gateway is None else route.gateway
 
 
-def _mtu(route: Route, side: Side) -> int:
-    """The largest IP packet. Ref: net/netfilter/nf_flow_table_ip.c:nf_flow_offload_forward."""
-    mtu = min(route.path_mtu, MAX_MTU)
+def _mtu(route: Route, side: Side, profile: Profile) -> int:
+    """The largest IP packet. Ref: net/netfilter/nf_flow_table_core.c:flow_offload_fill_route."""
+    mtu = route.path_mtu
+    if route.family == IPV6 and not profile.route_mtu6:
+        assert route.device is not None
+        mtu = route.device.mtu
+    mtu = min(mtu, MAX_MTU)
     tunnel = side.tunnel
     if tunnel is not None and side.push:
         header = IPV4_HEADER if len(tunnel.next_hop) == 4 else IPV6_HEADER
@@ -241,7 +245,14 @@ def _mtu(route: Route, side: Side) -> int:
 
 
 def _direction(
-    this: Tuple, other: Tuple, flags: int, entrance: Side, exit_: Side, route: Route, mark: int
+    this: Tuple,
+    other: Tuple,
+    flags: int,
+    entrance: Side,
+    exit_: Side,
+    route: Route,
+    mark: int,
+    profile: Profile,
 ) -> Direction:
     """A direction from the tuple of its packets on arrival and that of the opposite direction.
 
@@ -254,4 +265,4 @@ def _direction(
     source, sport = (other.dst, other.dport) if flags & FlowFlag.SNAT else (this.src, this.sport)
     target, dport = (other.src, other.sport) if flags & FlowFlag.DNAT else (this.dst, this.dport)
     rewritten = source + target + _ports(sport, dport)
-    return Direction(key, rewritten, route, entrance, exit_, _mtu(route, exit_), mark)
+    return Direction(key, rewritten, route, entrance, exit_, _mtu(route, exit_, profile), mark)
