@@ -117,8 +117,6 @@ def address_words(address: str | dict[str, Any], device: str) -> str:
         words += ["broadcast", "+"] if int(words[0].partition("/")[2] or 32) < 31 else []
     words += ["dev", device]
     words += [key for key in ("noprefixroute",) if address.get(key)]
-    if ":" in words[0]:
-        words.append("nodad")
     return " ".join(words)
 
 
