@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
+from flowtable.clock import MILLISECOND
 from flowtable.conntrack.tuple import REPLY, Tuple
 from flowtable.packet.packet import IPV4
 
@@ -166,6 +167,10 @@ class TcpTracking:
             window.flags &= ~TcpFlag.MAXACK_SET
 
 
+_UNCONFIRMED: Final = 8 * MILLISECOND
+"""How long one counts that is not confirmed yet: two ticks of a kernel with 250 of them a second."""
+
+
 class Connection:
     """A connection (``struct nf_conn``).
 
@@ -267,7 +272,9 @@ class Connection:
         """
         if self.tcp is not None and self.tcp.state in (TcpState.TIME_WAIT, TcpState.CLOSE):
             return True
-        return self.dying or (self.expires <= now if self.confirmed else self.start < now)
+        if self.dying:
+            return True
+        return self.expires <= now if self.confirmed else self.start + _UNCONFIRMED <= now
 
     @property
     def offloaded(self) -> bool:

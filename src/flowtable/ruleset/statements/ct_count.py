@@ -60,11 +60,11 @@ class CtCount(Statement):
             if connection is None:
                 return BREAK
             connections = self._connections
-            if id(connection) not in connections:
+            connections[id(connection)] = connection
+            if len(connections) > self.count:
                 for key, other in list(connections.items()):
-                    if other.ended(packet.time):
+                    if other is not connection and other.ended(packet.time):
                         del connections[key]
-                connections[id(connection)] = connection
             return beyond if len(connections) > self.count else within
 
         return Do(run)
