@@ -248,10 +248,6 @@ def test_rules():
     ("event", "message"),
     [
         ("fdb: {mac: 02:00:00:00:00:aa, dev: wan0}", "wan0 is no port of a bridge"),
-        (
-            "fdb: {mac: 02:00:00:00:00:aa, dev: lan1, vlan: 1, delete: true}",
-            "No such file or directory",
-        ),
         ("port: {dev: br0, state: blocking}", "br0 is no port of a bridge"),
         ("vlan: {dev: wan0, id: 5}", "wan0 is no bridge and no port of one"),
         ("vlan: {dev: lan1, id: 5, delete: true}", "No such file or directory"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from flowtable.cli.check import check
+from flowtable.cli.devices import devices
 from flowtable.cli.fmt import fmt
 from flowtable.cli.print import print_command
 from flowtable.cli.run import run
@@ -18,5 +19,6 @@ def main() -> None:
 
 main.add_command(check)
 main.add_command(fmt)
+main.add_command(devices)
 main.add_command(print_command)
 main.add_command(run)

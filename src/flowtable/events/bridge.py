@@ -29,8 +29,6 @@ def fdb(field: Field, box: Box) -> None:
             bridge.fdb.add(entry)
         elif known is not None and known.port is entry.port:
             bridge.fdb.remove(known)
-        else:
-            raise field.fail("No such file or directory")
 
 
 def port(field: Field, box: Box) -> None:
