@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from flowtable.cli.include import Files
 from flowtable.ruleset import Ruleset, execute, parse, print_ruleset
+from flowtable.ruleset.files import Files
 from flowtable.ruleset.json.writer import print_json
 from flowtable.ruleset.layout import lay_out
 from tests.ruleset.real_nft import listings

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from flowtable.cli.include import Files
 from flowtable.ruleset import RulesetError, parse, print_ruleset
 from flowtable.ruleset.evaluate import compile_ruleset
+from flowtable.ruleset.files import Files
 from tests.ruleset.box import FakeBox
 
 RULE = "table inet t {{\n\tchain c {{\n\t\t{}\n\t}}\n}}\n"

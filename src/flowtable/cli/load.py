@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowtable.cli.error import InputError
-from flowtable.cli.include import Files
 from flowtable.cli.text import as_text
 from flowtable.ruleset import Ruleset, RulesetError, execute
+from flowtable.ruleset.files import Files
 from flowtable.ruleset.json.reader import is_document
 from flowtable.topology.boxfile import BoxError, load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flowtable.ruleset.load import Outcome
+    from flowtable.ruleset.transact import Outcome
     from flowtable.topology.topology import Topology
 
 STANDARD = "-"

@@ -28,6 +28,7 @@ from flowtable.events import EventError
 from flowtable.profile import DEFAULT, PROFILES
 from flowtable.router import Box
 from flowtable.ruleset import RulesetError, print_ruleset
+from flowtable.ruleset.style import Style, styled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -171,7 +172,7 @@ def run(
         except EventError as error:
             raise InputError(str(error)) from None
         listings: dict[str, Callable[[], Iterable[str]]] = {
-            "--ruleset-out": lambda: print_ruleset(router.ruleset, now=router.now).splitlines(),
+            "--ruleset-out": lambda: _listing(router).splitlines(),
             "--flows": lambda: chain(flow_lines(router), past),
             "--conntrack": lambda: connection_lines(router),
         }
@@ -186,6 +187,13 @@ def run(
         raise InputError("\n".join(opened.errors))
     if comparison is not None and comparison.differences():
         sys.exit(_DIFFERENT)
+
+
+def _listing(router: Box) -> str:
+    """The rules of a box, which knows its devices by their indexes."""
+    names = {device.index: device.name for device in router.topology.devices.values()}
+    with styled(Style(devices=names)):
+        return print_ruleset(router.ruleset, now=router.now)
 
 
 def _check_devices(named: Sequence[Input], topology: Topology) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowtable.cli.error import InputError
+from flowtable.ruleset import files
 
 
 def as_text(data: bytes, name: str) -> str:
@@ -11,7 +12,7 @@ def as_text(data: bytes, name: str) -> str:
     Raises:
         InputError: it is no text.
     """
-    at = data.find(b"\0")
-    if at >= 0:
-        raise InputError(f"{name}: byte {at}: not a text file")
-    return data.decode("utf-8", "surrogateescape")
+    try:
+        return files.as_text(data, name)
+    except OSError as error:
+        raise InputError(f"{error.strerror}") from None

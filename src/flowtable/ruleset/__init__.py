@@ -7,9 +7,10 @@ of it. ``grammar`` lists the kinds of selectors (``expressions/``) and statement
 (``statements/``), each in a module of its own.
 """
 
-from flowtable.ruleset.load import apply, execute, parse
+from flowtable.ruleset.files import load
 from flowtable.ruleset.model import Ruleset
 from flowtable.ruleset.printer import print_ruleset
 from flowtable.ruleset.source import Diagnostic, RulesetError
+from flowtable.ruleset.transact import apply, execute, parse
 
-__all__ = ["Diagnostic", "Ruleset", "RulesetError", "apply", "execute", "parse", "print_ruleset"]
+__all__ = ["Diagnostic", "Ruleset", "RulesetError", "apply", "execute", "load", "parse", "print_ruleset"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flowtable.ruleset.lexer import TOKEN, Kind, tokenize
 from flowtable.ruleset.source import Diagnostic, RulesetError, Source, Span
+from flowtable.ruleset.table_name import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,12 +187,26 @@ class _Layout:
         return " " if piece.apart or last == "}" else ""
 
     def _starts_block(self) -> bool:
+        """Whether a brace starts the block of a declaration, or a chain without a name."""
         words = [word for word in self._words if word not in _VERBS]
         if words and words[-1] in ("jump", "goto"):
             return True
-        return "=" not in words and (
-            "".join(words[:1]) in _DECLARATIONS or " ".join(words[:2]) in _DECLARATIONS
-        )
+        kind = next((size for size in (1, 2) if " ".join(words[:size]) in _DECLARATIONS), None)
+        if kind is None:
+            return False
+        names = words[kind:]
+        qualified = bool(names) and names[0] in FAMILIES
+        if qualified:
+            names = names[1:]
+        match len(self._braces):
+            case 0 if words[0] == "table":
+                return len(names) == 1
+            case 0:  # with its table, or in a file that is included in one
+                return len(names) == 2 or (len(names) == 1 and not qualified)
+            case 1:
+                return len(names) == 1 and not qualified
+            case _:
+                return False
 
     def _close(self, piece: _Piece) -> None:
         self._continued = False

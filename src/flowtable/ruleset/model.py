@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from flowtable.ruleset.family import Family
 from flowtable.ruleset.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flowtable.ruleset.family import Family
     from flowtable.ruleset.hook import Hook
     from flowtable.ruleset.objects import NamedObject, ObjectKind
     from flowtable.ruleset.sets import Set
@@ -180,6 +180,21 @@ class Ruleset:
                 if declared.timeouts:
                     for element in declared.elements.values():
                         element.start(now)
+
+    def table(self, family: str, name: str) -> Table:
+        """The table of that family and name, as in ``table inet filter``.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self.tables[Family(family), name]
+
+    def rules(self) -> Iterator[tuple[Table, Chain, Rule]]:
+        """Every rule with its chain and table, in the order of listings."""
+        for table in self.tables.values():
+            for chain in table.chains.values():
+                for rule in chain.rules:
+                    yield table, chain, rule
 
     def flowtables(self) -> Iterator[Flowtable]:
         """Every flowtable declared, in the order of tables and declarations."""

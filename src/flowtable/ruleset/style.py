@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+
+LOOPBACK: Final = 1
+"""The loopback device is the first of every network namespace."""
 
 
 class NftVersion(Enum):
@@ -30,6 +34,7 @@ class Style:
         symbols: values that have names in the language as numbers (part of ``nft -n``).
         services: ports by the names of their services (``nft -S``).
         version: whose listings.
+        devices: devices by index, for values that name them by that.
     """
 
     priorities: bool = False
@@ -37,6 +42,7 @@ class Style:
     symbols: bool = False
     services: bool = False
     version: NftVersion = NftVersion.V1_0_6
+    devices: Mapping[int, str] = field(default_factory=lambda: {LOOPBACK: "lo"})
 
 
 _PLAIN: Final = Style()

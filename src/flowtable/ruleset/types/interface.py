@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flowtable.ruleset.style import style
 from flowtable.ruleset.types.base import DataType, Value, as_number
 
 if TYPE_CHECKING:
@@ -82,12 +83,13 @@ class InterfaceIndex(DataType):
         return word.text if number is None else number
 
     def format(self, value: Value) -> str:
-        """The name, quoted, or the number."""
-        return f'"{value}"' if isinstance(value, str) else str(value)
+        """The name, quoted, or the number of a device that is not known."""
+        name = style().devices.get(value) if isinstance(value, int) else str(value)
+        return str(value) if name is None else f'"{name}"'
 
     def json(self, value: Value) -> Json:
         """The name, or the number as a text."""
-        return str(value)
+        return self.format(value).strip('"')
 
 
 IFNAME: Final = InterfaceName("ifname", "network interface name", 8 * NAME_SIZE)

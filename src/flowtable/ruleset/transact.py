@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowtable.ruleset.blocks import parse_file
@@ -17,7 +19,7 @@ from flowtable.ruleset.source import RulesetError, Source
 from flowtable.ruleset.transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from flowtable.ruleset.answer import Show
     from flowtable.ruleset.change import Change
@@ -94,6 +96,25 @@ def execute(
     Raises:
         RulesetError: everything that is wrong with the file.
     """
+    with _without_collections():
+        return _execute(ruleset, text, name, read_include, defines, show)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Almost all that is made while reading stays; collecting garbage meanwhile makes it quadratic."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _execute(
+    ruleset: Ruleset, text: str, name: str, read_include: Reader, defines: Sequence[str], show: Show
+) -> Outcome:
     if is_document(text):
         parser = Parser(Source(name, ""), read_include, SELECTORS, STATEFUL, parse_rule)
         for source in reversed(read_document(text, name)):
