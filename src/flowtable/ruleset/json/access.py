@@ -80,7 +80,7 @@ def quoted(value: Json, what: str) -> str:
 def plain(value: Json, what: str) -> str:
     """A string that is a name or a keyword of the language, and nothing more."""
     text = string(value, what)
-    if not text or not all(character.isalnum() or character in "-_./ " for character in text):
+    if not text or not all(character.isalnum() or character in "-_./[] " for character in text):
         raise MalformedError(f"{what}: {shown(value)} is no name")
     return text
 

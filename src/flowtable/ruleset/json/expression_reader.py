@@ -137,7 +137,7 @@ def _option(keyword: str, body: Json) -> str:
         base, offset, length = (
             number(member(found, name, keyword), keyword) for name in ("base", "offset", "len")
         )
-        return f"{keyword} @{base},{offset},{length}"
+        return f"{keyword} {base}" if (offset, length) == (0, 8) else f"{keyword} @{base},{offset},{length}"
     name = plain(member(found, "name", keyword), f"{keyword}: name")
     field = f" {plain(found['field'], f'{keyword}: field')}" if "field" in found else ""
     if keyword == "exthdr":

@@ -197,8 +197,10 @@ def _queue(body: Json) -> str:
 
 def _dup(body: Json) -> str:
     found = mapping(body, "dup")
+    if "addr" not in found:
+        return f"dup to {value(member(found, 'dev', 'dup'))}"
     device = f" device {value(found['dev'])}" if "dev" in found else ""
-    return f"dup to {value(member(found, 'addr', 'dup'))}{device}"
+    return f"dup to {value(found['addr'])}{device}"
 
 
 def _fwd(body: Json) -> str:

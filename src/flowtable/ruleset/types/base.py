@@ -70,7 +70,9 @@ class DataType:
     def json(self, value: Value) -> Json:
         """The value in a JSON document: a number, or its text without quotes."""
         text = self.format(value)
-        return int(text) if text.isdecimal() else text.removeprefix('"').removesuffix('"')
+        if text[:1].isdecimal() and (text.isdecimal() or text.startswith("0x")):
+            return int(text, 16 if text.startswith("0x") else 10)
+        return text.removeprefix('"').removesuffix('"')
 
     def json_bound(self, value: int) -> Json:
         """The value as the end of a range in a JSON document."""

@@ -65,7 +65,7 @@ class Flags(DataType):
 
     def json_list(self, value: int) -> list[Json]:
         """The flags that are set."""
-        return [int(name, 0) if name.startswith("0x") else name for name in self.split(value)]
+        return [int(name, 0) if name[0].isdecimal() else name for name in self.split(value)]
 
     def single(self, value: int) -> str:
         """The one flag that is set, otherwise the number."""
