@@ -135,6 +135,16 @@ class TestIpip:
         assert device == "wan0"
         assert bench.drops == {Drop.TUNNEL_UNKNOWN: 1}
 
+    @pytest.mark.parametrize(
+        ("protocol", "size", "answers"), [(4, 19, 0), (4, 20, 1), (41, 39, 0), (41, 40, 1)]
+    )
+    def test_who_is_in_no_tunnel_is_told_so_if_there_is_a_header(self, protocol, size, answers):
+        """Recorded on 6.12, without IPsec's handlers of these protocols."""
+        bench = tunnelled(IPIP)
+        outer = IP(src="10.0.2.9", dst="10.0.1.1", proto=protocol) / Raw(bytes(size))
+        sent = bench.receive("wan0", Ether(src=HOST_B, dst=WAN_MAC) / outer)
+        assert [(each.ether[ICMP].type, each.ether[ICMP].code) for each in sent] == [(3, 3)] * answers
+
     def test_without_any_tunnel_the_protocol_is_unknown(self):
         bench = lab(*DEVICES, neighbours=NEIGHBOURS)
         _, ether = into(bench, IP(src="10.0.2.9", dst="10.0.2.1") / four())

@@ -96,6 +96,9 @@ class Tunnels:
         Ref: ip_tunnel_rcv, ipip6_rcv, __ip6_tnl_rcv.
         """
         box, data = self._box, packet.data
+        inner = data[packet.thoff :]
+        if len(inner) < _HEADER[protocol]:
+            return Drop.TUNNEL_PROTOCOL
         tunnel = self._find(packet, protocol)
         if tunnel is None:
             if packet.family == IPV4:
@@ -103,8 +106,7 @@ class Tunnels:
             else:
                 box.icmpv6_error(packet, *_PORT_UNREACHABLE6)
             return Drop.TUNNEL_UNKNOWN
-        inner = data[packet.thoff :]
-        if protocol != _INNER[tunnel.kind] or len(inner) < _HEADER[protocol]:
+        if protocol != _INNER[tunnel.kind]:
             return Drop.TUNNEL_PROTOCOL
         if not _take_congestion(_traffic_class(data, packet.family), inner, protocol):
             return Drop.TUNNEL_ECN
