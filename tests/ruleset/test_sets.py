@@ -8,9 +8,8 @@ from scapy.layers.inet import IP, TCP, UDP
 from flowtable.clock import SECOND
 from flowtable.flows.refusal import Refusal
 from flowtable.packet.packet import Packet
-from flowtable.ruleset import RulesetError, apply, parse, print_ruleset
+from flowtable.ruleset import RulesetError, apply, execute, parse, print_ruleset
 from flowtable.ruleset.evaluate import BaseChain
-from flowtable.ruleset.load import execute
 from flowtable.ruleset.model import Ruleset
 from flowtable.ruleset.verdict import Verdict
 from tests.lab import Lab, Tcp, udp, udp_reply
