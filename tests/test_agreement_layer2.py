@@ -272,7 +272,10 @@ def other_mac(rig: Rig, stack: Stack, value: int) -> None:
 
 
 def other_mtu(rig: Rig, stack: Stack, value: int) -> None:
-    rig.topology.set_link(stack.routed, mtu=min(stack.routed.mtu, 1300 + value % 3 * 80))
+    """Of the routed device, or of the port of a bridge only."""
+    bridged = isinstance(stack.port.master, Bridge)
+    device = stack.port if value & 1 and bridged else stack.routed
+    rig.topology.set_link(device, mtu=min(device.mtu, 1300 + value % 3 * 80))
 
 
 def down_and_up(rig: Rig, stack: Stack, value: int) -> None:

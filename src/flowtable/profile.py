@@ -141,8 +141,8 @@ class Profile:
         require_path: refuse a flow whose way through VLANs, bridges, sessions or tunnels is not found, where
             the kernel adds it on the routed devices, which its packets may not take.
         sound_path: look also at what the kernel does not: whether the bridge itself is in the VLAN, whether
-            the port forwards, and whether untagged frames arrive in the VLAN that leaves untagged. A
-            neighbour has to be known only where the way depends on it, behind a bridge.
+            the port forwards, whether untagged frames arrive in the VLAN that leaves untagged, and the MTU of
+            the port. A neighbour has to be known only where the way depends on it, behind a bridge.
         path_depth: how many devices on top of each other path discovery follows.
         path_vlans: how many VLAN tags on top of each other path discovery follows.
         max_encap: how many VLAN tags and PPPoE headers the fast path reads and writes.

@@ -237,6 +237,9 @@ def _mtu(route: Route, side: Side, profile: Profile) -> int:
         assert route.device is not None
         mtu = route.device.mtu
     mtu = min(mtu, MAX_MTU)
+    if profile.sound_path:
+        # A bridge drops what its port does not carry. Ref: net/bridge/br_forward.c:br_dev_queue_push_xmit.
+        mtu = min([mtu, *(hop.port.device.mtu for hop in side.bridges)])
     tunnel = side.tunnel
     if tunnel is not None and side.push:
         header = IPV4_HEADER if len(tunnel.next_hop) == 4 else IPV6_HEADER
