@@ -60,14 +60,20 @@ class CtCount(Statement):
             if connection is None:
                 return BREAK
             connections = self._connections
-            connections[id(connection)] = connection
-            if len(connections) > self.count:
-                for key, other in list(connections.items()):
-                    if other is not connection and other.ended(packet.time):
-                        del connections[key]
+            if id(connection) not in connections or len(connections) > self.count:
+                self._forget(connection, packet.time)
+                connections.setdefault(id(connection), connection)
             return beyond if len(connections) > self.count else within
 
         return Do(run)
+
+    def _forget(self, connection: Connection, now: int) -> None:
+        """Let go of those that ended, as far as the kernel looks: up to the connection itself."""
+        for key, other in list(self._connections.items()):
+            if other.ended(now):
+                del self._connections[key]
+            elif other is connection:
+                return
 
 
 def parse(parser: Parser) -> CtCount:
