@@ -71,15 +71,14 @@ def _kernels(folder: Folder) -> list[str]:
 
 def _row(topic: str, found: list[Folder]) -> str:
     kernel = Counter(judge(folder, KERNEL).verdict for folder in found)
-    default = Counter(judge(folder, DEFAULT).verdict for folder in found if folder.name not in not_yet())
+    default = Counter(judge(folder, DEFAULT).verdict for folder in found)
     other = sum(len(_kernels(folder)) > 1 for folder in found)
     playable = sum(not folder.oracle_only for folder in found)
-    late = sum(folder.name in not_yet() for folder in found)
     cells = [
         topic,
         len(found),
         kernel[Verdict.IDENTICAL],
-        late or "",
+        kernel[Verdict.NOT_YET] or "",
         default[Verdict.IDENTICAL],
         default[Verdict.INTENDED] or "",
         f"{other} of {playable}" if playable else "",

@@ -27,6 +27,7 @@ class Verdict(Enum):
     IDENTICAL = "identical"
     DIFFERENT = "different"
     INTENDED = "intended"
+    NOT_YET = "not yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,15 @@ def judge(folder: Folder, profile: str = KERNEL) -> Judgement:
         found = differences(recorded(folder), replay(folder, PROFILES[profile]))
     except (BoxError, RulesetError, EventError) as error:
         found = [f"cannot be replayed: {error}"]
+    if folder.name in not_yet():
+        return _expected(Verdict.NOT_YET, found)
     if profile == DEFAULT and folder.name in intended():
-        if found:
-            return Judgement(Verdict.INTENDED, found)
-        return Judgement(Verdict.DIFFERENT, ["is said to differ, and does not"])
+        return _expected(Verdict.INTENDED, found)
     return Judgement(Verdict.DIFFERENT if found else Verdict.IDENTICAL, found)
+
+
+def _expected(verdict: Verdict, found: list[str]) -> Judgement:
+    """A difference that is known of; it is wrong as well if there is none any more."""
+    if found:
+        return Judgement(verdict, found)
+    return Judgement(Verdict.DIFFERENT, [f"is said to differ ({verdict.value}), and does not"])
