@@ -321,12 +321,13 @@ def bridge_goes_down(s: Scenario) -> None:
 
 @scenario
 def port_leaves(s: Scenario) -> None:
-    """A port leaves the bridge: what it then receives is not for the bridge any more."""
+    """A port leaves the bridge: what it then receives is not for the bridge any more, but for the flow."""
     s.box, s.client = bridged(), at("lan1")
     s.rules = flowtable("lan1", "lan2", "wan0")
     Udp(s).talk(3)
     s.event(link={"dev": "lan1", "master": "none"})
     s.wait(0.3)
+    s.client = at("lan1", to="02:00:00:00:01:11")
     Udp(s).talk(2)
 
 
