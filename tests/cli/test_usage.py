@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.cli.bench import RULESET, Talk, udp
@@ -87,8 +89,12 @@ def test_version_and_help(desk):
     version = desk.command("--version")
     assert (version.exit_code, version.stdout) == (0, "flowtable 0.1.0\n")
     listed = desk.command("--help").stdout
-    assert "  print  Print RULESET as nft would list it" in listed
-    assert "  run    Send captured packets through a box" in listed
+    for command, summary in (
+        ("print", "Print RULESET as nft"),
+        ("run", "Send captured packets"),
+        ("check", "Check rulesets"),
+    ):
+        assert re.search(rf"^  {command} +{summary}", listed, re.MULTILINE)
     shown = desk.command("run", "--help").stdout
     assert "Usage: flowtable run [OPTIONS] RULESET INPUT..." in shown
     assert max(map(len, shown.splitlines())) <= 100

@@ -103,3 +103,27 @@ class TestInclude:
     def test_not_too_deep(self, folder: Path) -> None:
         lines = error('include "loop.nft"\n', read_include=Files([folder])).splitlines()
         assert lines[16].endswith("Include nested too deeply, max 16 levels")
+
+
+@pytest.mark.parametrize(
+    ("rule", "hint"),
+    [
+        ("tcp dprot 22 accept", "did you mean 'dport'?"),
+        ("ct stat new accept", "did you mean 'state'?"),
+        ("acept", "did you mean 'accept'?"),
+        ("tcp dport 22 conter accept", "did you mean 'counter'?"),
+        ("tcp dport 22 accept }", "put ';' or a new line in front of '}'"),
+    ],
+)
+def test_misspelt_words_and_missing_separators_have_a_hint(rule: str, hint: str) -> None:
+    assert f"hint: {hint}" in error(f"table inet t {{\n\tchain c {{\n\t\t{rule}\n\t}}\n}}\n")
+
+
+def test_the_documentation_of_the_kernel_without_its_semicolon() -> None:
+    text = "table inet x {\n\tflowtable f {\n\t\thook ingress priority 0 devices = { eth0, eth1 };\n\t}\n}\n"
+    assert error(text).splitlines() == [
+        "f.nft:3:27-33: Error: syntax error, unexpected devices, expecting newline or semicolon",
+        "\t\thook ingress priority 0 devices = { eth0, eth1 };",
+        "\t\t                        ^^^^^^^",
+        "hint: put ';' or a new line in front of 'devices'",
+    ]

@@ -6,11 +6,15 @@ reports several. Ref: nftables src/parser_bison.y.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from flowtable.ruleset.keywords import RESERVED
 from flowtable.ruleset.lexer import Kind, Token, tokenize
-from flowtable.ruleset.source import Diagnostic, RulesetError, Source, Span
+from flowtable.ruleset.refused import similar
+from flowtable.ruleset.source import Diagnostic, RulesetError, Source, Span, hinted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_ERRORS: Final = 10
 """Errors after which nft gives up."""
@@ -122,8 +126,10 @@ class Cursor:
 
     # Errors
 
-    def unexpected(self, *expecting: str, token: Token | None = None) -> RulesetError:
-        """A syntax error at the next token."""
+    def unexpected(
+        self, *expecting: str, token: Token | None = None, among: Iterable[str] = ()
+    ) -> RulesetError:
+        """A syntax error at the next token; a hint says which word of ``among`` is nearly it."""
         token = token or self.token
         name = token.text if token.kind is Kind.STRING and token.text in RESERVED else token.kind.value
         message = f"syntax error, unexpected {name}"
@@ -132,6 +138,8 @@ class Cursor:
         hint = None
         if token.kind is Kind.JUNK:
             hint = {"\r": _CRLF_HINT, "\ufeff": _BOM_HINT}.get(token.text)
+        elif token.kind is Kind.STRING and among:
+            hint = similar(token.text, among)
         return self.error(message, token.span, hint=hint)
 
     def error(self, message: str, span: Span, *, hint: str | None = None) -> RulesetError:
@@ -200,7 +208,10 @@ class Cursor:
     def separator(self) -> None:
         """Read the newline or semicolon that has to follow."""
         if self.token.kind not in _SEPARATORS:
-            raise self.unexpected("newline", "semicolon")
+            error = self.unexpected("newline", "semicolon")
+            if self.token.kind in (Kind.STRING, Kind.BRACE_CLOSE):
+                raise hinted(error, f"put ';' or a new line in front of '{self.token.text}'")
+            raise error
         self.advance()
 
     def at_separator(self) -> bool:

@@ -27,8 +27,9 @@ from flowtable.ruleset.expressions.headers import HEADERS
 from flowtable.ruleset.keywords import RESERVED
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.objects import ObjectKind
+from flowtable.ruleset.refused import similar
 from flowtable.ruleset.selector import Selector
-from flowtable.ruleset.source import Span
+from flowtable.ruleset.source import RulesetError, Span, hinted
 from flowtable.ruleset.statements import (
     counter,
     ct_count,
@@ -229,7 +230,11 @@ def _parse_match(parser: Parser) -> Statement:
     if parser.token.kind in OPERATORS:
         operator_span = parser.token.span
         operator = parser.advance().kind
-    right = parser.right_side()
+    try:
+        right = parser.right_side()
+    except RulesetError as error:
+        near = similar(left.text, [*STATEMENTS, *SELECTORS]) if isinstance(left, Word) else None
+        raise error if near is None else hinted(error, near) from None
     return MatchSyntax(left, operator, operator_span, right, parser.since(start))
 
 

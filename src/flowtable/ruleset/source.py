@@ -7,7 +7,7 @@ Ref: nftables src/erec.c:erec_print.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
 from operator import mul
 from typing import NamedTuple
@@ -132,3 +132,8 @@ class RulesetError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(str(diagnostic) for diagnostic in self.diagnostics)
+
+
+def hinted(error: RulesetError, hint: str) -> RulesetError:
+    """The same error with a hint, where it has none."""
+    return RulesetError([each if each.hint else replace(each, hint=hint) for each in error.diagnostics])

@@ -300,9 +300,8 @@ def parse(parser: Parser) -> Ct:
     key = parser.token
     if key.kind is Kind.STRING and key.text in _UNSUPPORTED:
         raise parser.unsupported(f"'ct {key.text}' is", key.span)
-    if key.kind is not Kind.STRING or key.text not in (
-        _WITHOUT_DIRECTION if direction is None else _WITH_DIRECTION
-    ):
-        raise parser.unexpected()
+    known = _WITHOUT_DIRECTION if direction is None else _WITH_DIRECTION
+    if key.kind is not Kind.STRING or key.text not in known:
+        raise parser.unexpected(among=known)
     parser.advance()
     return Ct(key.text, direction, parser.since(start))

@@ -371,6 +371,6 @@ def parse_field(parser: Parser, token: Token) -> Payload:
             raise parser.unexpected("ether", "ip")
         name = f"{name} {parser.token.text}"
     elif field.kind is not Kind.STRING or name not in header.fields:
-        raise parser.unexpected(*header.expecting)
+        raise parser.unexpected(*header.expecting, among=header.fields)
     parser.advance()
     return Payload(header, name, parser.since(token.span))
