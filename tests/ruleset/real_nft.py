@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.namespace import UNSHARE, require
+
 SETUP = """\
 set -e
 ip link set lo up
@@ -37,11 +39,12 @@ def listings(
         devices: pairs of names; each becomes a veth pair.
         includes: where included files are.
     """
+    require("nft")
     with tempfile.TemporaryDirectory() as folder:
         for number, text in enumerate(rulesets):
             Path(folder, f"{number:04}.nft").write_text(text)
         script = ["sh", "-c", SETUP, "sh", " ".join(devices), folder, command, str(includes)]
-        subprocess.run(["unshare", "-n", *script], check=True, stdin=subprocess.DEVNULL)
+        subprocess.run([*UNSHARE, *script], check=True, stdin=subprocess.DEVNULL)
         return [
             (_read(Path(folder, f"{number:04}.output")), _read(Path(folder, f"{number:04}.error")))
             for number in range(len(rulesets))

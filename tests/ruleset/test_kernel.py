@@ -6,7 +6,6 @@ Live: each run asks the kernel that it runs on (``kernel/probe.py``).
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pytest
 from flowtable.router import Box
 from flowtable.ruleset import parse, print_ruleset
 from flowtable.topology.boxfile import load
+from tests.namespace import UNSHARE, require
 from tests.ruleset.kernel.packets import CLIENT_MAC, LAN_MAC, SERVER_MAC, WAN_MAC, Send, read_packets
 from tests.ruleset.kernel.table import Row, read_rows
 
@@ -55,9 +55,9 @@ sysctls:
 @pytest.fixture(scope="module")
 def kernel() -> dict[str, dict[str, Any]]:
     """What the kernel does with each row."""
-    unshare = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-rn"]
+    require("nft", "ethtool")
     probe = subprocess.run(
-        [*unshare, sys.executable, "-m", "tests.ruleset.kernel.probe"],
+        [*UNSHARE, sys.executable, "-m", "tests.ruleset.kernel.probe"],
         cwd=ROOT,
         capture_output=True,
         text=True,
