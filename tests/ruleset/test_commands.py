@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from flowtable.ruleset import Ruleset, RulesetError, apply, execute, parse, print_ruleset
+from flowtable.ruleset.types import BY_NAME
 
 BASE = """\
 table inet t {
@@ -288,3 +289,8 @@ def test_counters_and_quotas_are_reset() -> None:
     after = print_ruleset(outcome.ruleset)
     assert ("packets 1" in after, "packets 3" in after, "used" in after) == (False, True, False)
     assert "packets 1 bytes 2" in print_ruleset(loaded)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_every_type_is_described(loaded: Ruleset, name: str) -> None:
+    assert f"datatype {name} (" in printed(loaded, f"describe {name}")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from flowtable.explain.lints import Subject, check
 from flowtable.ruleset import Ruleset, execute, parse, print_ruleset
 from flowtable.ruleset.files import Files
 from flowtable.ruleset.json.writer import print_json
@@ -105,3 +106,12 @@ def test_layout_is_stable_and_changes_no_meaning(name: str) -> None:
     laid_out = lay_out(FILES[name], name)
     assert lay_out(laid_out, name) == laid_out
     assert print_ruleset(load(laid_out, name)) == print_ruleset(load(FILES[name], name))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_lints_look_at_everything(name: str) -> None:
+    include = Files([HERE / "include"])
+    outcome = execute(Ruleset(), FILES[name], f"{name}.nft", read_include=include)
+    for finding in check(Subject(outcome.ruleset, outcome.commands)):
+        line = finding.span.source.line(finding.span.line)
+        assert 0 < finding.span.first <= finding.span.last <= len(line), finding
