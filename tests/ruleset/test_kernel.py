@@ -93,8 +93,11 @@ START = 1_000_000_000_000
 
 
 def masked(answers: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Without the identification that Linux draws for its own IPv4 packets, and the checksum over it."""
-    return {name: [_masked(bytes.fromhex(frame)) for frame in frames] for name, frames in answers.items()}
+    """Without ARP, the identification that Linux draws for its own IPv4 packets, and the checksum over it."""
+    return {
+        name: [_masked(bytes.fromhex(frame)) for frame in frames if frame[24:28] != "0806"]
+        for name, frames in answers.items()
+    }
 
 
 def _masked(frame: bytes) -> str:

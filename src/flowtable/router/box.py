@@ -13,7 +13,7 @@ from flowtable.packet import icmp, icmpv6
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.profile import DEFAULT
-from flowtable.router import egress, hooks, ingress, output, prerouting, stack
+from flowtable.router import arp_hooks, egress, hooks, ingress, output, prerouting, stack
 from flowtable.router.ageing import Ageing
 from flowtable.router.arp import Arp
 from flowtable.router.environment import BoxEnvironment
@@ -357,7 +357,9 @@ class Box:
 
     def _send_arp(self, device: Device, frame: bytes, now: int) -> None:
         self.statistics.arp_sent += 1
-        egress.transmit(self, device, frame)
+        passed = arp_hooks.leaving(self, device, frame, now)
+        if passed is not None:
+            egress.transmit(self, device, passed)
 
     def _deliver(self, packet: Packet, neighbour: Neighbour, now: int) -> None:
         egress.to_neighbour(self, packet, neighbour)

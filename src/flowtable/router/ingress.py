@@ -25,7 +25,7 @@ from flowtable.packet.packet import (
     PacketType,
 )
 from flowtable.packet.parse import dissect_unchecked
-from flowtable.router import egress, pppoe, prerouting, vlan
+from flowtable.router import arp_hooks, egress, pppoe, prerouting, vlan
 from flowtable.ruleset.evaluate import BaseChain
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.verdict import Verdict
@@ -217,8 +217,10 @@ def _not_ip(box: Box, device: Device, frame: bytes, pkttype: int, now: int) -> N
     if len(frame) < _ETHERNET:
         box.statistics.drops[Drop.ETHERNET_TRUNCATED] += 1
     elif ethertype == _ETHERTYPE_ARP:
-        box.statistics.arp += 1
-        box.arp.receive(device, frame, _ETHERNET, pkttype, now)
+        passed = arp_hooks.arrived(box, device, frame, pkttype, now)
+        if passed is not None:
+            box.statistics.arp += 1
+            box.arp.receive(device, passed, _ETHERNET, pkttype, now)
     elif ethertype in vlan.TAGS:
         _tagged(box, device, frame, pkttype)
     elif ethertype == _ETHERTYPE_PPPOE:

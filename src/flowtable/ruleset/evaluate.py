@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.statement import Statement
 
+ARP: Final = 3
+"""NFPROTO_ARP."""
 _DROP: Final = int(Verdict.DROP)
 _VERDICTS: Final = {code: int(verdict) for verdict, code in OF_VERDICT.items()}
 
@@ -113,7 +115,7 @@ class Program:
         """
         self._tracking = tracking
         self._chains: dict[tuple[int, int], list[BaseChain]] = {
-            (family, hook): [] for family in (IPV4, IPV6) for hook in Hook
+            (family, hook): [] for family in (IPV4, IPV6, ARP) for hook in Hook
         }
         self._device_chains: dict[tuple[str, int], list[BaseChain]] = {}
         # Of equal priority the latest registered runs first: nf_hook_entries_grow.
@@ -132,7 +134,7 @@ class Program:
         return family in self._tracking
 
     def chains(self, family: int, hook: Hook) -> list[BaseChain]:
-        """Chains that packets of ``family`` (``IPV4`` or ``IPV6``) meet at ``hook``, in order.
+        """Chains that packets of ``family`` (``IPV4``, ``IPV6`` or ``ARP``) meet at ``hook``, in order.
 
         The list is always the same object: it may be kept.
         """
@@ -147,7 +149,7 @@ _SEEN_BY: Final[dict[str, tuple[int, ...]]] = {
     "ip": (IPV4,),
     "ip6": (IPV6,),
     "inet": (IPV4, IPV6),
-    "arp": (),
+    "arp": (ARP,),
     "bridge": (),
     "netdev": (),
 }

@@ -106,7 +106,7 @@ class _Walk:
         if self._one_network:
             own = Identity(Layer.NETWORK, self._family.value)
             network = self._pending.get(Layer.NETWORK)
-            if network is not None and network.test.identity == own:
+            if network is not None and network.test.identity == own and not network.test.headers:
                 self._hide(Layer.NETWORK)
             if isinstance(statement, Reject) and statement.reply == "tcp reset":
                 self._hide(Layer.TRANSPORT)

@@ -3,8 +3,13 @@
 Packets are separated by ``, `` and are one of
 
 ``udp dport=53 size=100 x3``
-    a packet from the client behind ``lan0`` to the server behind ``wan0``: ``udp``, ``tcp`` or
-    ``icmp``, with a ``6`` behind for IPv6, then fields of its headers, then how often it is sent.
+    a packet from the client behind ``lan0`` to the server behind ``wan0``: ``udp``, ``tcp``, ``icmp``
+    or ``sctp``, with a ``6`` behind for IPv6, then fields of its headers, then how often it is sent.
+    Beside fields, ``size`` is that of the payload, ``mss`` the option, ``options=020405b4``,
+    ``ipoptions=94040000`` and ``extension=hbh`` (``frag``, ``rt``, ``dst``) are put into their headers,
+    and ``vlan=5`` tags the frame.
+``arp``
+    a request of the client for the router.
 ``back udp``
     the same from the server to the client: addresses and ports change places.
 ``wait 1.5``
@@ -15,9 +20,18 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
-from scapy.layers.l2 import Ether
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption
+from scapy.layers.inet6 import (
+    ICMPv6EchoRequest,
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
+    IPv6ExtHdrRouting,
+)
+from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.layers.sctp import SCTP, SCTPChunkInit
+from scapy.packet import Raw
 
 CLIENT_MAC: Final = "02:00:00:00:01:02"
 LAN_MAC: Final = "02:00:00:00:01:01"
@@ -29,6 +43,13 @@ _TRANSPORTS: Final[dict[str, Any]] = {
     "tcp": TCP(sport=40000, dport=80, seq=1000, window=65000),
     "icmp": ICMP(id=5, seq=1),
     "icmp6": ICMPv6EchoRequest(id=5, seq=1),
+    "sctp": SCTP(sport=5000, dport=80, tag=0) / SCTPChunkInit(init_tag=7, a_rwnd=4096),
+}
+_EXTENSIONS: Final[dict[str, Any]] = {
+    "hbh": IPv6ExtHdrHopByHop(),
+    "frag": IPv6ExtHdrFragment(id=77),
+    "rt": IPv6ExtHdrRouting(type=4, segleft=0, addresses=["2001:db8::9"]),
+    "dst": IPv6ExtHdrDestOpt(),
 }
 _IPV6_NAMES: Final = {"ttl": "hlim", "tos": "tc"}
 _SIZE: Final = 10
@@ -68,6 +89,9 @@ def _steps(words: list[str]) -> list[Step]:
 
 
 def _packet(kind: str, fields: dict[str, str], *, back: bool) -> Send:
+    if kind == "arp":
+        request = ARP(hwsrc=CLIENT_MAC, psrc="10.0.1.2", pdst="10.0.1.1")
+        return Send("lan0", bytes(Ether(src=CLIENT_MAC, dst="ff:ff:ff:ff:ff:ff") / request))
     protocol = kind.removesuffix("6")
     size = int(fields.pop("size", _SIZE))
     network: Any
@@ -77,8 +101,17 @@ def _packet(kind: str, fields: dict[str, str], *, back: bool) -> Send:
     else:
         network = IP(src="10.0.1.2", dst="10.0.2.2", id=7)
         transport = _TRANSPORTS[protocol].copy()
+    if "ipoptions" in fields:
+        network.options = [IPOption(bytes.fromhex(fields.pop("ipoptions")))]
+    if "extension" in fields:
+        network /= _EXTENSIONS[fields.pop("extension")].copy()
+    if "options" in fields:
+        options = bytes.fromhex(fields.pop("options"))
+        transport.dataofs = 5 + len(options) // 4
+        transport /= Raw(options)
     if "mss" in fields:
         transport.options = [("MSS", int(fields.pop("mss")))]
+    tag = [Dot1Q(vlan=int(fields.pop("vlan")))] if "vlan" in fields else []
     for name, value in fields.items():
         _set(network, transport, name, value)
     if back:
@@ -88,7 +121,9 @@ def _packet(kind: str, fields: dict[str, str], *, back: bool) -> Send:
         ether = Ether(src=SERVER_MAC, dst=WAN_MAC)
     else:
         ether = Ether(src=CLIENT_MAC, dst=LAN_MAC)
-    return Send("wan0" if back else "lan0", bytes(ether / network / transport / (b"x" * size)))
+    for each in tag:
+        ether /= each
+    return Send("wan0" if back else "lan0", bytes(ether / network / transport / Raw(b"x" * size)))
 
 
 def _set(network: Any, transport: Any, name: str, text: str) -> None:

@@ -148,7 +148,9 @@ def settle(ends: dict[str, socket.socket], answers: dict[str, list[str]]) -> Non
 
 def of_the_kernel(frame: bytes) -> bool:
     """Whether it is multicast listener or neighbour discovery."""
-    return frame[12:14] == b"\x86\xdd" and (frame[20] == 0 or (frame[20] == 58 and frame[54] >= 130))
+    if frame[12:14] != b"\x86\xdd":
+        return False
+    return (frame[20] == 0 and frame[54] == 58) or (frame[20] == 58 and frame[54] >= 130)
 
 
 def drain(ends: dict[str, socket.socket]) -> None:

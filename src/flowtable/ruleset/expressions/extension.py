@@ -71,6 +71,8 @@ _EXPECTING: Final = {
     "rt0": ("addr",),
     "rt2": ("addr",),
 }
+_LIST: Final = 64
+"""Where the list begins, in bits."""
 _MAX_INDEX: Final = 127
 WORDS: Final = tuple(word for word in _NUMBERS if word != "rt")
 """The keywords that only stand for an extension header."""
@@ -185,6 +187,7 @@ def _parse_item(parser: Parser, header: str, start: Span) -> Extension:
     at = parser.token.span
     index = parser.number("number")
     parser.expect(Kind.BRACKET_CLOSE, "']'")
-    if index > _MAX_INDEX:
-        raise parser.error("value too large", at)
-    return Extension(header, f"{name}[{index}]", Field(64 + index * 128, IPV6_ADDR), parser.since(start))
+    if not 0 < index <= _MAX_INDEX:
+        raise parser.error(f"addresses are counted from 1 to {_MAX_INDEX}", at)
+    field = Field(_LIST + (index - 1) * IPV6_ADDR.bits, IPV6_ADDR)
+    return Extension(header, f"{name}[{index}]", field, parser.since(start))

@@ -12,8 +12,8 @@ from flowtable.ruleset.expressions.bitwise import check_expression
 from flowtable.ruleset.expressions.numgen import check_numbers, format_offset, parse_offset
 from flowtable.ruleset.selector import Identity, Selector
 from flowtable.ruleset.syntax import ConcatTerm
-from flowtable.ruleset.types import INTEGER
 from flowtable.ruleset.types.interface import NAME_SIZE, SURROGATES
+from flowtable.ruleset.types.number import Numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ class Jhash(Selector):
     __slots__ = ("modulus", "offset", "parts", "seed", "term")
 
     def __init__(self, span: Span, term: Term, modulus: int, seed: int | None, offset: int) -> None:
-        super().__init__(span, INTEGER[32])
+        super().__init__(span, Numbers(32, offset + modulus - 1))
         self.term = term
         self.parts: tuple[Selector, ...] = ()
         self.modulus = modulus
@@ -150,7 +150,7 @@ class Symhash(Selector):
     __slots__ = ("modulus", "offset")
 
     def __init__(self, span: Span, modulus: int, offset: int) -> None:
-        super().__init__(span, INTEGER[32])
+        super().__init__(span, Numbers(32, offset + modulus - 1))
         self.modulus = modulus
         self.offset = offset
 

@@ -115,6 +115,7 @@ TRANSPORT: Final = {
 """Protocols above IP that have selectors of their own."""
 
 _KEYS: Final = ", ".join(key for key in TYPES)
+_EGRESS: Final = int(Hook.EGRESS)
 _DAY: Final = 86_400
 _THURSDAY: Final = 4
 """The first of January 1970."""
@@ -190,10 +191,12 @@ class Meta(Selector):
 
     def load(self, compiler: Compiler) -> Load:
         """Read the key."""
-        if self.key == "random":
-            random = compiler.environment.random
-            return lambda packet: random()
-        return _LOADS[self.key]
+        match self.key:
+            case "random":
+                random = compiler.environment.random
+                return lambda packet: random()
+            case key:
+                return _LOADS[key]
 
     def equal(self, value: Value, compiler: Compiler) -> Predicate:
         """The common comparisons without a call to read the key."""
@@ -254,6 +257,11 @@ def _oifname(packet: Packet) -> str:
     return "" if device is None else device.name
 
 
+def _iiftype(packet: Packet) -> int | None:
+    """At egress that of the device a frame goes out of. Ref: nft_meta.c:nft_meta_get_eval_iftype."""
+    return devices.link_type(packet.oif if packet.hook == _EGRESS else packet.iif)
+
+
 def _l4proto(packet: Packet) -> int | None:
     """Without a readable transport header there is none (NFT_PKTINFO_L4PROTO)."""
     return packet.l4proto if packet.thoff else None
@@ -282,7 +290,7 @@ _LOADS: Final[dict[str, Load]] = {
     "oif": _oif,
     "iifname": _iifname,
     "oifname": _oifname,
-    "iiftype": lambda packet: devices.link_type(packet.iif),
+    "iiftype": _iiftype,
     "oiftype": lambda packet: devices.link_type(packet.oif),
     "iifgroup": lambda packet: devices.group(packet.iif),
     "oifgroup": lambda packet: devices.group(packet.oif),

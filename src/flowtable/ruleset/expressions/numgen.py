@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flowtable.packet.jhash import scale
 from flowtable.ruleset.selector import Selector
-from flowtable.ruleset.types import INTEGER
+from flowtable.ruleset.types.number import Numbers
 
 if TYPE_CHECKING:
     from flowtable.packet.packet import Packet
@@ -34,7 +34,7 @@ class Numgen(Selector):
     __slots__ = ("count", "modulus", "offset", "random")
 
     def __init__(self, span: Span, modulus: int, offset: int, *, random: bool) -> None:
-        super().__init__(span, INTEGER[32])
+        super().__init__(span, Numbers(32, offset + modulus - 1))
         self.random = random
         self.modulus = modulus
         self.offset = offset

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     """Writes a value; False if the packet has no place for it."""
 
 _VLAN_TAG: Final = 4
+_TAG_CONTROL: Final = 14
+"""Where the priority and number of the outermost VLAN tag are in a frame."""
 _TCP_CHECKSUM: Final = 16
 _MAXSEG: Final = 2
 _NOP: Final = 1
@@ -59,13 +61,15 @@ def payload_store(target: Payload) -> Store:
         base = 0 if network else _transport(packet, guards)
         if base is None:
             return False
-        change = _write(packet.data, base, field, value)
-        if change is None:
+        written = _new(packet.data, base, field, value)
+        if written is None:
             return False
+        new, change = written
         if checksum is not None and not _replace(packet.data, base + checksum, change):
             return False
         if pseudo:
             _replace_transport(packet, change)
+        packet.data[base + field.first : base + field.end] = new
         if sctp:
             _fill_sctp(packet)
         if parsed:
@@ -83,7 +87,11 @@ def raw_store(target: Raw) -> Store:
 
     def store(packet: Packet, value: int) -> bool:
         start = 0 if base is Layer.NETWORK else _transport(packet, None)
-        return start is not None and _write(packet.data, start, field, value) is not None
+        written = None if start is None else _new(packet.data, start, field, value)
+        if start is None or written is None:
+            return False
+        packet.data[start + field.first : start + field.end] = written[0]
+        return True
 
     return store
 
@@ -97,20 +105,22 @@ def _transport(packet: Packet, number: int | None) -> int | None:
     return packet.thoff
 
 
-def _write(data: bytearray, base: int, field: Field, value: int) -> int | None:
-    """Set a field, and say what that does to a checksum over it; None where the packet ends before."""
+def _new(data: bytearray, base: int, field: Field, value: int) -> tuple[bytes, int] | None:
+    """The bytes that a field is to have, and what that does to a checksum over them.
+
+    None where the packet ends before.
+    """
     first, end = field.first & ~1, field.end + (field.end & 1)
     if base + field.end > len(data):
         return None
     old = bytes(data[base + first : base + end])
     inner = data[base + field.first : base + field.end]
     mask = field.datatype.maximum << field.shift
-    number = int.from_bytes(inner) & ~mask | value << field.shift & mask
-    data[base + field.first : base + field.end] = number.to_bytes(len(inner))
-    new = bytes(data[base + first : base + end])
-    if len(old) & 1:
-        old, new = old + b"\0", new + b"\0"
-    return delta(old, new)
+    written = (int.from_bytes(inner) & ~mask | value << field.shift & mask).to_bytes(len(inner))
+    at = field.first - first
+    new = old[:at] + written + old[at + len(written) :]
+    odd = b"\0" * (len(old) & 1)
+    return written, delta(old + odd, new + odd)
 
 
 def _replace(data: bytearray, at: int, change: int) -> bool:
@@ -143,12 +153,21 @@ def _fill_sctp(packet: Packet) -> None:
 
 
 def _link_store(field: Field, shift: int) -> Store:
+    """Linux keeps the outermost VLAN tag beside the frame, and changes it as a whole only.
+
+    Ref: net/netfilter/nft_payload.c:nft_payload_set_vlan.
+    """
+    if shift + field.first == _TAG_CONTROL and field.end - field.first == 1:
+        return lambda packet, value: False
+
     def store(packet: Packet, value: int) -> bool:
         if not packet.link:
             return False
         frame = bytearray(packet.link + packet.data)
-        if _write(frame, shift, field, value) is None:
+        written = _new(frame, shift, field, value)
+        if written is None:
             return False
+        frame[shift + field.first : shift + field.end] = written[0]
         size = len(packet.link)
         packet.link = bytes(frame[:size])
         packet.data[:] = frame[size:]

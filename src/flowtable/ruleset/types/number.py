@@ -21,6 +21,19 @@ class Integer(DataType):
         super().__init__("integer", "integer", bits)
 
 
+class Numbers(Integer):
+    """A number below some bound."""
+
+    def __init__(self, bits: int, most: int) -> None:
+        super().__init__(bits)
+        self._most = most
+
+    @property
+    def maximum(self) -> int:
+        """The bound."""
+        return self._most
+
+
 class Hexadecimal(Integer):
     """A number that is printed in hexadecimal digits: bytes of a header that has no name for them."""
 
