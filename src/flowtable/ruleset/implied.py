@@ -88,6 +88,11 @@ class _Walk:
         self.hidden: set[int] = set()
 
     @property
+    def _network_known(self) -> bool:
+        """Whether the test for what carries IGMP is shown; it would be added where it is not."""
+        return self._one_network or Layer.NETWORK in self._known
+
+    @property
     def _one_network(self) -> bool:
         """Whether the table sees one network protocol only."""
         return self._family in (Family.IP, Family.IP6)
@@ -125,7 +130,7 @@ class _Walk:
 
     def _implies(self, test: Match, header: Identity) -> bool:
         """Whether reading a header implies a test that stands in front of it."""
-        if test.identity != header:
+        if test.identity != header or (header.protocol == "igmp" and not self._network_known):
             return False
         if isinstance(test.left, Payload) and test.left.of.layer is Layer.LINK:
             if header.layer is Layer.NETWORK:

@@ -84,7 +84,12 @@ def assigned_text(assigned: Assigned, datatype: DataType) -> str:
 
 def assigned_json(assigned: Assigned, datatype: DataType) -> Json:
     """As libnftables writes it."""
-    return datatype.json(assigned.value) if isinstance(assigned, Exact) else assigned.json()
+    if not isinstance(assigned, Exact):
+        return assigned.json()
+    if datatype is CT_EVENT and isinstance(assigned.value, int):
+        events = CT_EVENT.json_list(assigned.value)
+        return events if len(events) > 1 else events[0]
+    return datatype.json(assigned.value)
 
 
 def assigned_selectors(assigned: Assigned) -> tuple[Selector, ...]:

@@ -104,6 +104,8 @@ class TcpOption(Selector):
 
     def json(self) -> Json:
         """Option and field."""
+        if self.field is None and self.option.kind not in _BY_KIND:
+            return {"tcp option": {"base": self.option.kind, "offset": 0, "len": 8}}
         if self.field is not None and not self.name:
             shown = {"base": self.option.kind, "offset": self.field.offset, "len": self.datatype.bits}
             return {"tcp option": shown}
@@ -179,7 +181,8 @@ def parse(parser: Parser, start: Span) -> TcpOption:
     token = parser.token
     if token.kind is Kind.STRING and token.text in option.fields:
         parser.advance()
-        return TcpOption(option, token.text, option.fields[token.text], parser.since(start))
+        name = "" if option.kind not in _BY_KIND else token.text
+        return TcpOption(option, name, option.fields[token.text], parser.since(start))
     return TcpOption(option, "", None, parser.since(start))
 
 

@@ -19,6 +19,7 @@ from flowtable.ruleset.json.access import (
     pair,
     plain,
     quoted,
+    shown,
     words,
 )
 from flowtable.ruleset.json.stateful_reader import STATEFUL
@@ -130,6 +131,18 @@ def _ipsec(body: Json) -> str:
     return " ".join([*parts, plain(member(found, "key", "ipsec"), "ipsec: key")])
 
 
+_FIELD: Final = re.compile(r"[a-z0-9-]+(\[[0-9]{1,3}\])?")
+_PRESENCE: Final = (0, 8)
+"""Lengths in bits with which nft writes whether an option is there, and that it is taken out."""
+
+
+def _field(name: Json, keyword: str) -> str:
+    """The name of a field, with the number of an item where it is a list."""
+    if not isinstance(name, str) or not _FIELD.fullmatch(name):
+        raise MalformedError(f"{keyword}: field: {shown(name)} is no name")
+    return name
+
+
 def _option(keyword: str, body: Json) -> str:
     """A TCP or IP option, or an IPv6 extension header: a field of it, or whether there is one."""
     found = mapping(body, keyword)
@@ -137,9 +150,11 @@ def _option(keyword: str, body: Json) -> str:
         base, offset, length = (
             number(member(found, name, keyword), keyword) for name in ("base", "offset", "len")
         )
-        return f"{keyword} {base}" if (offset, length) == (0, 8) else f"{keyword} @{base},{offset},{length}"
+        if not offset and length in _PRESENCE:
+            return f"{keyword} {base}"
+        return f"{keyword} @{base},{offset},{length}"
     name = plain(member(found, "name", keyword), f"{keyword}: name")
-    field = f" {plain(found['field'], f'{keyword}: field')}" if "field" in found else ""
+    field = f" {_field(found['field'], keyword)}" if "field" in found else ""
     if keyword == "exthdr":
         return f"{name}{field}" if field else f"exthdr {name}"
     return f"{keyword} {name}{field}"

@@ -121,7 +121,9 @@ class Duplicate(Statement):
             shown["family"] = self.family
         if self.gateway is not None:
             shown["addr"] = assigned_json(self.gateway, _ADDRESSES[self.family])
-        if self.device is not None:
+        if self.device is not None and self.gateway is None and not self.forwards:
+            shown["addr"] = assigned_json(self.device, IFACE_INDEX)
+        elif self.device is not None:
             shown["dev"] = assigned_json(self.device, IFACE_INDEX)
         return {"fwd" if self.forwards else "dup": shown}
 

@@ -90,13 +90,13 @@ class Log(Statement):
         """The options that are not the default."""
         entry = self.entry
         shown: dict[str, Json] = {}
-        if entry.prefix:
+        if "prefix" in self.options:
             shown["prefix"] = entry.prefix
         if entry.group is not None:
             shown["group"] = entry.group
-            if entry.snaplen:
+            if "snaplen" in self.options:
                 shown["snaplen"] = entry.snaplen
-            if entry.queue_threshold:
+            if "queue-threshold" in self.options:
                 shown["queue-threshold"] = entry.queue_threshold
         elif entry.level not in (None, _WARN):
             assert entry.level is not None

@@ -46,6 +46,8 @@ class Strip(Statement):
 
     def json(self) -> Json:
         """The option."""
+        if self._name.isdecimal():
+            return {"reset": {"tcp option": {"base": self.option.kind, "offset": 0, "len": 0}}}
         return {"reset": {"tcp option": {"name": self._name}}}
 
     def compile(self, compiler: Compiler) -> Step:

@@ -41,6 +41,10 @@ class Hexadecimal(Integer):
         """Without leading zeros."""
         return f"0x{value:x}"
 
+    def json(self, value: Value) -> Json:
+        """The number."""
+        return value if isinstance(value, int) else str(value)
+
 
 class Mark(DataType):
     """A packet or connection mark."""

@@ -13,6 +13,7 @@ from flowtable.ruleset.types.flags import Flags
 from flowtable.ruleset.types.symbol import Symbolic
 
 if TYPE_CHECKING:
+    from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.syntax import Word
 
 
@@ -48,6 +49,14 @@ class Named(Symbolic):
         return f'"{text}"' if text in self.names else text
 
 
+class Realm(Named):
+    """A routing realm."""
+
+    def json(self, value: Value) -> Json:
+        """The name, or the number as a text."""
+        return self.format(value).strip('"')
+
+
 class Labels(Flags):
     """The labels of a connection, by the number of their bits.
 
@@ -67,11 +76,15 @@ class Labels(Flags):
         """The numbers of the labels that are set."""
         return [str(bit) for bit in range(self.bits) if value >> bit & 1] or ["0x0"]
 
+    def json_list(self, value: int) -> list[Json]:
+        """The same as numbers."""
+        return [int(name, 0) for name in self.split(value)]
+
 
 UID: Final = Account("uid", "user ID", "User does not exist")
 GID: Final = Account("gid", "group ID", "Group does not exist")
 DEVGROUP: Final = Named("devgroup", "devgroup name", 32, {"default": 0})
 """Ref: iproute2 etc/iproute2/group."""
-REALM: Final = Named("realm", "routing realm", 32, {"cosmos": 0})
+REALM: Final = Realm("realm", "routing realm", 32, {"cosmos": 0})
 """Ref: iproute2 etc/iproute2/rt_realms."""
 CT_LABEL: Final = Labels("ct_label", "conntrack label", 128, {})
