@@ -191,12 +191,10 @@ class Meta(Selector):
 
     def load(self, compiler: Compiler) -> Load:
         """Read the key."""
-        match self.key:
-            case "random":
-                random = compiler.environment.random
-                return lambda packet: random()
-            case key:
-                return _LOADS[key]
+        if self.key == "random":
+            random = compiler.environment.random
+            return lambda packet: random()
+        return _LOADS[self.key]
 
     def equal(self, value: Value, compiler: Compiler) -> Predicate:
         """The common comparisons without a call to read the key."""
