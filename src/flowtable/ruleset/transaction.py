@@ -7,7 +7,7 @@ Ref: net/netfilter/nf_tables_api.c.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from flowtable.ruleset.answer import answer, emptied, find_set
 from flowtable.ruleset.attachment import attachment_refused, update_chain
@@ -36,13 +36,14 @@ from flowtable.ruleset.command import (
 )
 from flowtable.ruleset.elements import put_elements, same_kind, take_elements, unsupported
 from flowtable.ruleset.family import Family
+from flowtable.ruleset.flowtable_change import add_flowtable, delete_devices
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.model import Chain, Flowtable, Ruleset, Table
 from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.printer import print_ruleset
 from flowtable.ruleset.query import Describe, Listing
 from flowtable.ruleset.references import check_object, check_target, object_user
-from flowtable.ruleset.refused import E2BIG, EBUSY, EEXIST, ENOENT, EOPNOTSUPP, refused, similar
+from flowtable.ruleset.refused import EBUSY, EEXIST, ENOENT, EOPNOTSUPP, refused, similar
 from flowtable.ruleset.rename import rename_chain
 from flowtable.ruleset.source import Diagnostic, RulesetError
 from flowtable.ruleset.statements.flow import FlowAdd
@@ -60,10 +61,6 @@ if TYPE_CHECKING:
     from flowtable.ruleset.sets import Set
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.statement import Statement
-
-
-MAX_DEVICES: Final = 256
-"""Ref: include/net/netfilter/nf_tables.h:NFT_NETDEVICE_MAX."""
 
 
 class Transaction:
@@ -123,7 +120,7 @@ class Transaction:
             case AddSet():
                 self._add_set(change)
             case AddFlowtable():
-                self._add_flowtable(change)
+                add_flowtable(self._table(change.table), change)
             case AddObject():
                 self._add_object(change)
             case ChangeElements():
@@ -137,7 +134,7 @@ class Transaction:
                     if family in (None, key[0]):
                         self._forget(key)
             case DeleteDevices():
-                self._delete_devices(change)
+                delete_devices(self._table(change.table), change)
             case FlushSet(name, declared, span, word):
                 flushed = find_set(self._table(name), declared, span, word)
                 flushed.elements, flushed.intervals = {}, None
@@ -280,42 +277,6 @@ class Transaction:
         else:
             put_elements(table, declared, change.elements, create=change.create)
 
-    def _add_flowtable(self, change: AddFlowtable) -> None:
-        table = self._table(change.table)
-        flowtable = change.flowtable
-        if table.family not in (Family.IP, Family.IP6, Family.INET):
-            raise refused(ENOENT, flowtable.span, "flowtables are for ip, ip6 and inet tables")
-        known = table.flowtables.get(flowtable.name)
-        if known is None and not change.hooked:
-            raise RulesetError(
-                [Diagnostic("missing hook and priority in flowtable declaration", flowtable.span)]
-            )
-        if known is not None:
-            if change.create:
-                raise refused(EEXIST, flowtable.span)
-            if change.hooked and known.priority != flowtable.priority:
-                raise refused(EOPNOTSUPP, flowtable.span, "its priority cannot be changed")
-            if change.hooked and known.offload != flowtable.offload:
-                raise refused(EOPNOTSUPP, flowtable.span, "'flags offload' cannot be changed")
-        devices = _add_devices(table, known, flowtable)
-        if known is None:
-            table.flowtables[flowtable.name] = replace(flowtable, devices=devices, handle=table.new_handle())
-        else:
-            known.devices = devices
-            if change.hooked:
-                known.counter = flowtable.counter
-
-    def _delete_devices(self, change: DeleteDevices) -> None:
-        table = self._table(change.table)
-        flowtable = table.flowtables.get(change.flowtable)
-        missing = set(change.devices).difference(() if flowtable is None else flowtable.devices)
-        if flowtable is None or (missing and not change.destroy):
-            if change.destroy:
-                return
-            hint = f"it is not on {', '.join(sorted(missing))}" if flowtable is not None else None
-            raise refused(ENOENT, change.span, hint)
-        flowtable.devices = tuple(name for name in flowtable.devices if name not in change.devices)
-
     def _delete(self, change: Delete) -> None:
         if change.kind is Kind.TABLE:
             key = self._table_key(change)
@@ -455,23 +416,6 @@ def _check_references(table: Table, statement: Statement) -> None:
         others = ", ".join(table.flowtables) or "none"
         hint = f"no flowtable '{statement.name}' in this table; it has: {others}"
         raise refused(ENOENT, statement.span, hint)
-
-
-def _add_devices(table: Table, known: Flowtable | None, flowtable: Flowtable) -> tuple[str, ...]:
-    if len(set(flowtable.devices)) != len(flowtable.devices):
-        raise refused(EEXIST, flowtable.span, "a device is listed twice")
-    for other in table.flowtables.values():
-        shared = set(other.devices) & set(flowtable.devices)
-        if other is not known and shared:
-            raise refused(
-                EEXIST,
-                flowtable.span,
-                f"device '{min(shared)}' is in flowtable '{other.name}' of this table",
-            )
-    devices = set(flowtable.devices) | set(known.devices if known else ())
-    if len(devices) > MAX_DEVICES:
-        raise refused(E2BIG, flowtable.span, f"a flowtable takes at most {MAX_DEVICES} devices")
-    return tuple(sorted(devices))
 
 
 def _user(table: Table, kind: Kind, name: str) -> str | None:

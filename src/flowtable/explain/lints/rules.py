@@ -29,14 +29,6 @@ def matches(rule: Rule) -> list[Match]:
     return [statement for statement in rule.statements if isinstance(statement, Match)]
 
 
-def conditions(rule: Rule) -> list[Statement]:
-    """What has to hold for a rule to come to its end: all but what always goes on."""
-    return [statement for statement in rule.statements if statement.text(stateless=True) not in _ALWAYS]
-
-
-_ALWAYS: Final = ("counter", "log", "accept", "drop", "return", "continue")
-
-
 def verdict(rule: Rule) -> VerdictStatement | None:
     """The verdict that ends a rule, None without."""
     last = rule.statements[-1] if rule.statements else None
