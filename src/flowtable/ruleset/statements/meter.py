@@ -73,6 +73,11 @@ class Meter(Statement):
         """Its set."""
         return 1
 
+    @property
+    def anonymous_sets(self) -> int:
+        """The meter: to the kernel it is a set."""
+        return 1
+
     def text(self, *, stateless: bool = False) -> str:
         """As nft prints it."""
         del stateless
@@ -88,6 +93,7 @@ class Meter(Statement):
     def compile(self, compiler: Compiler) -> Step:
         """Find or add the key's element and run its statements."""
         for statement in self.statements:
+            # For what it asks of the box; each element gets one of its own.
             statement.compile(compiler)
         declared = Set(self.name, self.span, self.selector.datatype, size=self.size, dynamic=True)
         store = Store(declared, compiler)

@@ -127,6 +127,7 @@ class SetUpdate(Statement):
     def compile(self, compiler: Compiler) -> Step:
         """Change the set; a set that is full, and a statement that says so, end the rule."""
         for statement in self.statements:
+            # For what it asks of the box; each element gets one of its own.
             statement.compile(compiler)
         load = self.selector.load(compiler)
         store = compiler.store(self.declared.name)
