@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowtable.ruleset.refused import ENOENT, EOPNOTSUPP, refused
+from flowtable.ruleset.refused import EBUSY, ENOENT, EOPNOTSUPP, refused
+from flowtable.ruleset.source import RulesetError
+from flowtable.ruleset.statements.meter import Meter
 from flowtable.ruleset.statements.reference import ObjectReference
 
 if TYPE_CHECKING:
@@ -40,6 +42,17 @@ def check_object(table: Table, kind: ObjectKind, name: str, span: Span) -> None:
     if (kind, name) not in table.objects:
         others = ", ".join(name for other, name in table.objects if other is kind) or "none"
         raise refused(ENOENT, span, f"no {kind.value} '{name}' in this table; it has: {others}")
+
+
+def check_meter(table: Table, meter: Meter) -> None:
+    """Refuse a second meter of a name, as the kernel does: it is a set already, of another kind."""
+    for chain in table.chains.values():
+        for rule in chain.rules:
+            if any(isinstance(other, Meter) and other.name == meter.name for other in rule.statements):
+                errors = ((EOPNOTSUPP, meter.selector.span), (EBUSY, meter.span))
+                raise RulesetError(
+                    [diagnostic for error in errors for diagnostic in refused(*error).diagnostics]
+                )
 
 
 def object_user(table: Table, kind: ObjectKind, name: str) -> str | None:

@@ -42,11 +42,12 @@ from flowtable.ruleset.model import Chain, Flowtable, Ruleset, Table
 from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.printer import print_ruleset
 from flowtable.ruleset.query import Describe, Listing
-from flowtable.ruleset.references import check_object, check_target, object_user
+from flowtable.ruleset.references import check_meter, check_object, check_target, object_user
 from flowtable.ruleset.refused import EBUSY, EEXIST, ENOENT, EOPNOTSUPP, refused, similar
 from flowtable.ruleset.rename import rename_chain
 from flowtable.ruleset.source import Diagnostic, RulesetError
 from flowtable.ruleset.statements.flow import FlowAdd
+from flowtable.ruleset.statements.meter import Meter
 from flowtable.ruleset.statements.reference import ObjectReference
 from flowtable.ruleset.statements.verdict import Block, VerdictStatement
 from flowtable.ruleset.statements.vmap import VerdictMap, element_jumps
@@ -405,6 +406,8 @@ def _check_references(table: Table, statement: Statement) -> None:
         raise refused(ENOENT, statement.span, f"no set '{missing[0]}' in this table")
     if isinstance(statement, VerdictStatement):
         check_target(table, statement)
+    elif isinstance(statement, Meter):
+        check_meter(table, statement)
     elif isinstance(statement, VerdictMap):
         for element in statement.elements:
             assert isinstance(element.data, VerdictStatement)

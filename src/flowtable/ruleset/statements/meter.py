@@ -73,11 +73,6 @@ class Meter(Statement):
         """Its set."""
         return 1
 
-    @property
-    def anonymous_sets(self) -> int:
-        """The meter: to the kernel it is a set."""
-        return 1
-
     def text(self, *, stateless: bool = False) -> str:
         """As nft prints it."""
         del stateless

@@ -96,11 +96,6 @@ class ObjectReference(Statement):
         """The map, where it is written in place."""
         return int(self.selector is not None and not self.map_name)
 
-    @property
-    def anonymous_sets(self) -> int:
-        """The map, if it is written in place."""
-        return int(self.selector is not None and not self.map_name)
-
     def lookups(self) -> tuple[str, ...]:
         """The declared map."""
         return (self.map_name,) if self.map_name else ()
