@@ -321,7 +321,7 @@ FAULTS: Final = (
         "quoted segments have a checksum",
         _MANGLE,
         "        elif room >= 20:",
-        "        elif room >= 18:",
+        "        elif room >= 8:",
         "nat",
     ),
     # The classic path.
@@ -401,10 +401,10 @@ FAULTS: Final = (
         "bridge-vlan",
     ),
     Fault(
-        "a bridge learns from blocked ports",
+        "a bridge learns from listening ports",
         _BRIDGE,
         "frozenset({PortState.LEARNING, PortState.FORWARDING})",
-        "frozenset({PortState.BLOCKING, PortState.LEARNING, PortState.FORWARDING})",
+        "frozenset({PortState.LISTENING, PortState.LEARNING, PortState.FORWARDING})",
         "bridge",
     ),
     Fault(

@@ -127,8 +127,8 @@ def port_flags(s: Scenario) -> None:
 @scenario
 def port_states(s: Scenario) -> None:
     """Ports that listen, learn, or are disabled. Blocked ones cannot be had without STP."""
-    ports = ("lan1", "lan2", "lan3", "lan4")
-    states = ("forwarding", "listening", "learning", "disabled")
+    ports = ("lan1", "lan2", "lan3", "lan4", "lan5")
+    states = ("forwarding", "listening", "learning", "disabled", "forwarding")
     s.box = bridged(ports=ports, flags={p: {"state": st} for p, st in zip(ports, states, strict=True)})
     hosts = {port: f"02:00:00:00:01:a{number}" for number, port in enumerate(ports, 1)}
     for port in ports:

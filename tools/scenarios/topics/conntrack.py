@@ -93,6 +93,7 @@ def tcp_reset_out_of_window(s: Scenario) -> None:
 @scenario
 def tcp_retransmissions(s: Scenario) -> None:
     """Segments that come again, and what is left of the time after three."""
+    s.box = router(net__netfilter__nf_conntrack_tcp_timeout_max_retrans=200)
     connection = tracked(s)
     connection.open()
     connection.out("PA", b"question")
@@ -121,11 +122,11 @@ def tcp_out_of_window(s: Scenario) -> None:
 @scenario
 def tcp_zero_window(s: Scenario) -> None:
     """A receiver that wants no more for now."""
+    s.box = router(net__netfilter__nf_conntrack_tcp_timeout_max_retrans=200)
     connection = tracked(s)
     connection.open()
     connection.out("PA", b"question")
     connection.back("A", window=0)
-    connection.out("PA", b"x")
 
 
 @scenario
@@ -206,6 +207,7 @@ def tcp_pickup(s: Scenario) -> None:
     connection.talk(2)
     Tcp(s, sport=40001).back("PA", b"from the server")
     Tcp(s, sport=40002).back("SA")
+    Tcp(s, sport=40003).out("A")
 
 
 @scenario

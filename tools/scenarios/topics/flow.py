@@ -498,6 +498,16 @@ def tcp_one_way(s: Scenario) -> None:
 
 
 @scenario
+def fin_does_not_add(s: Scenario) -> None:
+    """A FIN or RST is the first that the rule sees of an established connection: it adds nothing."""
+    s.rules = flowtable(add='iifname "wan0" flow add @f')
+    for sport, flags in ((40001, "FA"), (40002, "RA")):
+        connection = Tcp(s, sport=sport)
+        connection.open()
+        connection.back(flags)
+
+
+@scenario
 def tcp_handshake_without_data(s: Scenario) -> None:
     """A connection that is closed right after its handshake."""
     s.rules = flowtable()
@@ -518,6 +528,12 @@ def gre(s: Scenario) -> None:
             s.lan(IP(src=CLIENT, dst=there, id=0x4242) / header / DATA[:20])
             s.wan(IP(src=there, dst=CLIENT, id=0x4242) / header / DATA[:20])
     s.box["neighbours"].append({"address": "10.0.2.98", "dev": "wan0", "mac": s.server.src})
+    pptp = bytes.fromhex("3001880b0004001100000001") + b"data"
+    s.lan(IP(src=CLIENT, dst=SERVER, id=0x4242, proto=47) / pptp)
+    for _ in range(3):
+        s.lan(IP(src=CLIENT, dst="10.0.2.97", id=0x4242, proto=47) / pptp)
+        s.wan(IP(src="10.0.2.97", dst=CLIENT, id=0x4242, proto=47) / pptp)
+    s.box["neighbours"].append({"address": "10.0.2.97", "dev": "wan0", "mac": s.server.src})
 
 
 @scenario

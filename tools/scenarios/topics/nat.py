@@ -187,6 +187,28 @@ def six(s: Scenario) -> None:
 
 
 @scenario
+def range6(s: Scenario) -> None:
+    """A range of IPv6 addresses: which client gets which."""
+    s.rules = nat('oifname "wan0" snat ip6 to 2001:db8:2:1::10-2001:db8:2:3::ff')
+    s.box = changed(router(), routes=[{"to": "2001:db8:9::/48", "via": SERVER6, "dev": "wan0"}])
+    for last in range(1, 6):
+        Udp(s, src=CLIENT6, dst=f"2001:db8:9::{last}").out()
+
+
+@scenario
+def errors_about_tcp(s: Scenario) -> None:
+    """ICMP errors about a masqueraded TCP segment: quoted whole, and its first eight bytes."""
+    s.rules = nat('oifname "wan0" masquerade')
+    Tcp(s, seen_src=WAN).open()
+    sent = IP(src=WAN, dst=SERVER, id=0x4242, ttl=60) / TCP(
+        sport=40000, dport=443, flags="A", seq=1001, ack=5001
+    )
+    for size in (40, 28):
+        error = ICMP(type=3, code=1) / bytes(sent)[:size]
+        s.wan(IP(src="10.0.2.254", dst=WAN, id=0x4242) / error)
+
+
+@scenario
 def prefixes(s: Scenario) -> None:
     """One network for another, address by address."""
     s.rules = nat("snat ip prefix to ip saddr map { 10.0.1.0/24 : 198.51.100.0/24 }", family="ip")
