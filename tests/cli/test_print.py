@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from flowtable.cli import main
+from flowtable.ruleset import parse, print_ruleset
+from flowtable.ruleset.style import Style, styled
 from tests.ruleset.real_nft import listings
 
 RULESET = """\
@@ -87,3 +89,11 @@ def test_what_cannot_be_asked(show) -> None:
         "list chain inet t x",
         "                  ^",
     ]
+
+
+def test_devices_by_index_have_their_names(show, tmp_path) -> None:
+    text = "table ip t {\n\tchain c {\n\t\tiif 1 accept\n\t\toif 4711 drop\n\t}\n}\n"
+    (tmp_path / "i.nft").write_text(text)
+    assert show("i.nft") == text.replace("iif 1", 'iif "lo"')
+    with styled(Style(devices={4711: "wan0"})):
+        assert 'oif "wan0" drop' in print_ruleset(parse(text, "i.nft"))

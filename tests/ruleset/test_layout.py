@@ -109,3 +109,8 @@ def test_whatever_can_be_laid_out_is_stable_and_keeps_its_tokens(text: str) -> N
     except RulesetError:
         return
     assert lay_out(laid_out, "x.nft") == laid_out
+
+
+def test_a_block_inside_of_a_list_that_never_should_be() -> None:
+    text = lay_out("table ip t {\nchain c {\nx{ jump {\ndrop\n}\ny }\n}\n}\n", "x.nft")
+    assert lay_out(text, "x.nft") == text

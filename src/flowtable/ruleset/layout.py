@@ -137,6 +137,7 @@ class _Layout:
         if self._line:
             self._flush()
         self._gap += 1
+        self._closed = False
         if not self._in_list:
             self._end_statement()
 
