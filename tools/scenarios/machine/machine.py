@@ -67,7 +67,8 @@ class Machine:
                 self.near.run("ip", family(entry), item, "add", *text.split())
         neighbours = box.get("neighbours") or ()
         self.near.ip(f"neighbour replace {words.neighbour_words(entry)}" for entry in neighbours)
-        self.near.bridge(f"fdb replace {words.fdb_words(entry)}" for entry in box.get("fdb") or ())
+        for entry in box.get("fdb") or ():
+            self._learn(entry)
         for service in box.get("services") or ():
             self._listen(service)
         self.near.run("nft", "-f", "-", text=ruleset)
@@ -148,6 +149,18 @@ class Machine:
         self.near.ip(words.addresses(device))
         if "active" in device:
             self.near.ip([f"link set {name} type bond active_slave {device['active']}"])
+
+    def _learn(self, entry: dict[str, Any]) -> None:
+        """``bridge fdb replace``, once the port forwards: it may take a moment to find its carrier."""
+        for left in reversed(range(20)):
+            try:
+                self.near.bridge([f"fdb replace {words.fdb_words(entry)}"])
+            except MachineError:
+                if not left:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
     def _listen(self, service: dict[str, Any]) -> None:
         udp = service["protocol"] == "udp"
