@@ -270,6 +270,7 @@ def upper_goes_down(s: Scenario) -> None:
     s.rules = flowtable("lan0", "wan0")
     Udp(s).talk(2)
     s.event(link={"dev": "lan0.10", "up": False})
+    s.wait(0.5)
     Udp(s).talk(2)
 
 
