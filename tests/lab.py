@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
@@ -11,11 +11,15 @@ from scapy.packet import Packet as ScapyPacket
 
 from flowtable.clock import SECOND
 from flowtable.conntrack.listing import conntrack_line, live
+from flowtable.datapath.reference import ReferenceDatapath
 from flowtable.packet.drop import Drop
 from flowtable.profile import PROFILES
 from flowtable.router import Box
 from flowtable.ruleset import parse, print_ruleset
 from flowtable.topology.boxfile import load
+
+if TYPE_CHECKING:
+    from flowtable.flows.flowtable import DatapathFactory
 
 LAN_MAC = "02:00:00:00:01:01"
 WAN_MAC = "02:00:00:00:02:01"
@@ -86,6 +90,8 @@ class Sent:
 class Lab:
     """A box with a client on lan0 and a server on wan0."""
 
+    datapath: ClassVar[DatapathFactory] = ReferenceDatapath
+
     ruleset: str = FORWARD
     profile: str = "default"
     box_file: str = BOX
@@ -97,6 +103,7 @@ class Lab:
             load(self.box_file, "box.yaml"),
             parse(self.ruleset, "ruleset.nft"),
             profile=PROFILES[self.profile],
+            datapath=self.datapath,
             transmit=lambda device, frame, time: self.sent.append(Sent(device.name, bytes(frame), time)),
         )
         self.box.advance(self.now)

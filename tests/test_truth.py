@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from flowtable.datapath.native import NativeDatapath
+from flowtable.profile import PROFILES
 from scenarios.author import WRITTEN
 from scenarios.fidelity import PAGE, page
 from scenarios.folder import RECORDED, Folder, folders
 from scenarios.judge import DEFAULT, KERNEL, Verdict, intended, judge, not_yet
+from scenarios.replay import replay
 from scenarios.topics import describe
 
 FOLDERS = folders()
@@ -27,6 +30,12 @@ def test_the_profile_of_the_recorded_kernel_is_identical(folder):
 def test_the_default_profile_is_identical_or_says_why_not(folder):
     judgement = judge(folder, DEFAULT)
     assert judgement.verdict is not Verdict.DIFFERENT, "\n".join(judgement.found)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name)
+def test_the_fast_path_in_c_makes_the_same_of_it(folder):
+    profile = PROFILES[KERNEL]
+    assert replay(folder, profile, NativeDatapath) == replay(folder, profile)
 
 
 def test_scenarios_are_what_their_descriptions_say(tmp_path):

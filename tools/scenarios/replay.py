@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from flowtable.cli.chance import Chance
 from flowtable.cli.listing import connection_lines
+from flowtable.datapath.reference import ReferenceDatapath
 from flowtable.events import load as load_events
 from flowtable.profile import Profile
 from flowtable.router import Box
@@ -12,8 +15,11 @@ from flowtable.topology.boxfile import load
 from scenarios.folder import SETTLE, START, Folder
 from scenarios.outcome import Outcome, Sent
 
+if TYPE_CHECKING:
+    from flowtable.flows.flowtable import DatapathFactory
 
-def replay(folder: Folder, profile: Profile) -> Outcome:
+
+def replay(folder: Folder, profile: Profile, datapath: DatapathFactory = ReferenceDatapath) -> Outcome:
     """Play a scenario on the box."""
     chance = Chance()
     sent: list[Sent] = []
@@ -22,6 +28,7 @@ def replay(folder: Folder, profile: Profile) -> Outcome:
         load(folder.text("box.yaml")),
         ruleset,
         profile=profile,
+        datapath=datapath,
         transmit=lambda device, frame, time: sent.append(Sent(device.name, time, chance.without(frame))),
     )
     box.advance(START)

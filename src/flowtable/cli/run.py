@@ -12,6 +12,7 @@ import click
 
 from flowtable.cli.agenda import Agenda, load_events
 from flowtable.cli.comparison import Comparison
+from flowtable.cli.datapath import DATAPATHS, NATIVE, available
 from flowtable.cli.document import document
 from flowtable.cli.error import InputError
 from flowtable.cli.inputs import Input, Inputs, not_on_wire, wires
@@ -86,6 +87,13 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
     help="Which flowtable the box has.",
 )
 @click.option(
+    "--datapath",
+    type=click.Choice(list(DATAPATHS)),
+    default=NATIVE,
+    show_default=True,
+    help="What forwards the packets of flows: C, or Python for comparison.",
+)
+@click.option(
     "--settle",
     metavar="SECONDS",
     type=click.FloatRange(0, 10**9),
@@ -115,6 +123,7 @@ def run(
     ended: bool,
     ruleset_out: str | None,
     profile: str,
+    datapath: str,
     settle: float,
     opaque: str,
     compare: bool,
@@ -154,6 +163,7 @@ def run(
             topology,
             rules,
             profile=PROFILES[profile],
+            datapath=available(datapath),
             transmit=forget,
             flow_ended=flow_ended,
             skip_opaque=opaque == "skip",

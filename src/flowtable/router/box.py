@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from flowtable.flows.datapath import OnEnd
     from flowtable.flows.entry import FlowEntry
+    from flowtable.flows.flowtable import DatapathFactory
     from flowtable.flows.teardown import Teardown
     from flowtable.packet.packet import Packet
     from flowtable.profile import Profile
@@ -101,6 +102,7 @@ class Box:
         *,
         transmit: Transmit,
         profile: Profile = DEFAULT,
+        datapath: DatapathFactory = ReferenceDatapath,
         seed: int = 0,
         log: Log | None = None,
         flow_ended: OnEnd | None = None,
@@ -113,6 +115,7 @@ class Box:
             ruleset: its rules; their counters count from now on.
             transmit: called with device, frame and time (nanoseconds) of every frame that leaves.
             profile: which flowtable it has.
+            datapath: makes what forwards the packets of a flowtable.
             seed: of all that is random in Linux.
             log: called with what ``log`` statements log, None to let it be.
             flow_ended: called with every flow entry that is torn down, why, and when.
@@ -134,7 +137,7 @@ class Box:
             topology,
             self.conntrack,
             profile,
-            ReferenceDatapath,
+            datapath,
             on_teardown=self._torn_down,
             alarm=self._alarm,
         )
