@@ -19,7 +19,7 @@ from flowtable.ruleset import parse, print_ruleset
 from flowtable.topology.boxfile import load
 
 if TYPE_CHECKING:
-    from flowtable.flows.flowtable import DatapathFactory
+    from flowtable.datapath.native import NativeDatapath
 
 LAN_MAC = "02:00:00:00:01:01"
 WAN_MAC = "02:00:00:00:02:01"
@@ -90,7 +90,7 @@ class Sent:
 class Lab:
     """A box with a client on lan0 and a server on wan0."""
 
-    datapath: ClassVar[DatapathFactory] = ReferenceDatapath
+    datapath: ClassVar[type[ReferenceDatapath | NativeDatapath]] = ReferenceDatapath
 
     ruleset: str = FORWARD
     profile: str = "default"
