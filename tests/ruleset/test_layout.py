@@ -114,3 +114,8 @@ def test_whatever_can_be_laid_out_is_stable_and_keeps_its_tokens(text: str) -> N
 def test_a_block_inside_of_a_list_that_never_should_be() -> None:
     text = lay_out("table ip t {\nchain c {\nx{ jump {\ndrop\n}\ny }\n}\n}\n", "x.nft")
     assert lay_out(text, "x.nft") == text
+
+
+def test_a_header_that_goes_on_in_the_next_line() -> None:
+    text = "chain c {\n\ttype filter hook input priority 0; policy \\\n\t\taccept;\n}\n"
+    assert lay_out(text, "x.nft") == text

@@ -237,7 +237,7 @@ class _Layout:
         """Write the line; headers of base chains end in a semicolon, as nft prints them."""
         line = self._line
         header = self._words[:1] == ["policy"] or (self._words[:1] == ["type"] and "hook" in self._words)
-        if header and not self._in_list:
+        if header and not self._in_list and not line.endswith("\\"):
             statement, hash_sign, comment = line.partition(" #")
             line = f"{statement};{hash_sign}{comment}"
         if self._gap > 1 and self._lines and not self._lines[-1].endswith("{") and line != "}":
