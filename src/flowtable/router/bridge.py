@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import ETHERTYPE_QINQ, PacketType
+from flowtable.router import bridge_hooks
 from flowtable.router.bond import link_local
 from flowtable.router.vlan import TAGGED_MINIMUM, TAGS, without_tag
+from flowtable.ruleset.hook import Hook
 from flowtable.topology.bridge import Bridge, PortState
 from flowtable.topology.dsa import DsaPort
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from flowtable.topology.device import Device
 
 _HOST: Final = int(PacketType.HOST)
+_BROADCAST: Final = int(PacketType.BROADCAST)
+_MULTICAST: Final = int(PacketType.MULTICAST)
+_OTHERHOST: Final = int(PacketType.OTHERHOST)
 _ETHERNET: Final = 14
 _MACS: Final = 12
 _BROADCAST_MAC: Final = b"\xff" * 6
@@ -100,6 +105,10 @@ def receive(box: Box, device: Device, frame: bytes, pkttype: int) -> bool:
         return _drop(box, Drop.BRIDGE_STATE)
     if frame[:6] == bridge.mac:
         pkttype = _HOST
+    before = bridge_hooks.passed(box, Hook.PREROUTING, frame, device, None, pkttype)
+    if before is None:
+        return True
+    frame = before
     admitted = _admit(bridge, port.vlans, frame, port)
     if admitted is None:
         return _drop(box, Drop.BRIDGE_VLAN)
@@ -219,10 +228,35 @@ def _send(box: Box, ways: list[BridgePort], frame: _Frame) -> None:
     for port in ways:
         out = frame.leaving(port.vlans)
         assert out is not None
-        if len(frame.bare) > port.device.mtu + _OVERHEAD:
+        passed = _past_rules(box, out, frame.source, port)
+        if passed is None:
+            box.statistics.withheld += 1
+        elif len(frame.bare) > port.device.mtu + _OVERHEAD:
             box.withhold(Drop.BRIDGE_MTU)
         else:
-            box.descend(port.device, out)
+            box.descend(port.device, passed)
+
+
+def _past_rules(box: Box, out: bytes, source: BridgePort | None, port: BridgePort) -> bytes | None:
+    """A frame past forward, or output if it is the box's, and past postrouting, which knows no way in.
+
+    Ref: net/bridge/br_forward.c:__br_forward, br_forward_finish.
+    """
+    if source is None:
+        hook, device, pkttype = Hook.OUTPUT, None, _HOST
+    else:
+        hook, device, pkttype = Hook.FORWARD, source.device, _addressed(out)
+    passed = bridge_hooks.passed(box, hook, out, device, port.device, pkttype)
+    if passed is None:
+        return None
+    return bridge_hooks.passed(box, Hook.POSTROUTING, passed, None, port.device, pkttype)
+
+
+def _addressed(frame: bytes) -> int:
+    """To whom a frame is that is not the box's own."""
+    if not frame[0] & 1:
+        return _OTHERHOST
+    return _BROADCAST if frame[:6] == _BROADCAST_MAC else _MULTICAST
 
 
 def _pass_up(box: Box, bridge: Bridge, frame: _Frame, pkttype: int) -> None:
@@ -233,7 +267,10 @@ def _pass_up(box: Box, bridge: Bridge, frame: _Frame, pkttype: int) -> None:
             box.statistics.drops[Drop.BRIDGE_VLAN] += 1
             return
         out = frame.whole
-    box.climb(bridge, out, pkttype)
+    source = None if frame.source is None else frame.source.device
+    passed = bridge_hooks.passed(box, Hook.INPUT, out, source, None, pkttype)
+    if passed is not None:
+        box.climb(bridge, passed, pkttype)
 
 
 def _promiscuous(box: Box, bridge: Bridge) -> bool:

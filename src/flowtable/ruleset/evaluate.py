@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 ARP: Final = 3
 """NFPROTO_ARP."""
+BRIDGE: Final = 7
+"""NFPROTO_BRIDGE."""
 _DROP: Final = int(Verdict.DROP)
 _VERDICTS: Final = {code: int(verdict) for verdict, code in OF_VERDICT.items()}
 
@@ -115,7 +117,7 @@ class Program:
         """
         self._tracking = tracking
         self._chains: dict[tuple[int, int], list[BaseChain]] = {
-            (family, hook): [] for family in (IPV4, IPV6, ARP) for hook in Hook
+            (family, hook): [] for family in (IPV4, IPV6, ARP, BRIDGE) for hook in Hook
         }
         self._device_chains: dict[tuple[str, int], list[BaseChain]] = {}
         # Of equal priority the latest registered runs first: nf_hook_entries_grow.
@@ -134,7 +136,7 @@ class Program:
         return family in self._tracking
 
     def chains(self, family: int, hook: Hook) -> list[BaseChain]:
-        """Chains that packets of ``family`` (``IPV4``, ``IPV6`` or ``ARP``) meet at ``hook``, in order.
+        """Chains that packets of ``family``, an NFPROTO, meet at ``hook``, in order.
 
         The list is always the same object: it may be kept.
         """
@@ -150,7 +152,7 @@ _SEEN_BY: Final[dict[str, tuple[int, ...]]] = {
     "ip6": (IPV6,),
     "inet": (IPV4, IPV6),
     "arp": (ARP,),
-    "bridge": (),
+    "bridge": (BRIDGE,),
     "netdev": (),
 }
 
