@@ -38,7 +38,7 @@ def test_without_the_library_the_reference_forwards_and_says_so(desk, monkeypatc
     desk.capture(talk.packets)
     expected = desk.run("input.pcapng", "--datapath", "reference")
     monkeypatch.setattr(library, "load", missing)
-    result = desk.run("input.pcapng")
+    result = desk.run("input.pcapng", "--datapath", "native")
     assert (result.exit_code, result.stdout) == (0, expected.stdout)
     assert result.stderr == (
         "flowtable: no native datapath, the reference takes its place: libflowtable.so: not found\n"

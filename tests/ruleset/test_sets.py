@@ -241,3 +241,11 @@ def test_a_segment_of_a_known_service_is_found_in_a_concatenation_with_its_proto
     assert chain(dns()) == Verdict.ACCEPT
     assert chain(dns(dport=22)) == Verdict.DROP
     assert chain(packet(IP(src="10.0.0.1", dst="192.0.2.1") / TCP(dport=22))) == Verdict.ACCEPT
+
+
+def test_elements_have_no_named_objects() -> None:
+    """Where nft 1.0.6 aborts: ``BUG: unknown stateful statement type objref``."""
+    text = 'table ip t {\n\tset s {\n\t\ttype inet_service\n\t\tcounter name "mail"\n\t}\n}\n'
+    with pytest.raises(RulesetError) as caught:
+        parse(text, "x.nft")
+    assert str(caught.value).startswith("x.nft:4:11-14: Error: elements of sets have no named objects")

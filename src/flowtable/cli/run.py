@@ -12,7 +12,7 @@ import click
 
 from flowtable.cli.agenda import Agenda, load_events
 from flowtable.cli.comparison import Comparison
-from flowtable.cli.datapath import DATAPATHS, NATIVE, available
+from flowtable.cli.datapath import DATAPATHS, REFERENCE, available
 from flowtable.cli.document import document
 from flowtable.cli.error import InputError
 from flowtable.cli.inputs import Input, Inputs, not_on_wire, wires
@@ -89,7 +89,7 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
 @click.option(
     "--datapath",
     type=click.Choice(list(DATAPATHS)),
-    default=NATIVE,
+    default=REFERENCE,
     show_default=True,
     help="What forwards the packets of flows: C, or Python for comparison.",
 )

@@ -372,6 +372,8 @@ class Parser(Cursor):
         """Read the statements of an element of a set, if there are any."""
         statements = []
         while self.token.kind is Kind.STRING and (parse := self.stateful.get(self.token.text)) is not None:
+            if self.following.text == "name":
+                raise self.error("elements of sets have no named objects", self.following.span)
             statements.append(parse(self))
         return tuple(statements)
 
