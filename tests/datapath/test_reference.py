@@ -12,6 +12,7 @@ from scapy.layers.l2 import ARP, GRE, Dot1Q, Ether
 from scapy.packet import Raw
 
 from flowtable.clock import SECOND
+from flowtable.datapath.native import NativeDatapath
 from flowtable.datapath.reference import ReferenceDatapath
 from flowtable.flows.datapath import Handover
 from flowtable.flows.entry import FlowEntry, FlowFlag
@@ -23,6 +24,7 @@ from flowtable.ruleset.family import Family
 from flowtable.topology.neighbour import NeighbourState
 from flowtable.topology.route import Route
 from flowtable.topology.sysctl import NeighConf
+from tests.datapath.twins import Ends
 from tests.flows.support import (
     CLIENT,
     CLIENT_MAC,
@@ -222,6 +224,27 @@ def test_fin_and_rst_stay_on_the_fast_path_since_6_14(flags: str) -> None:
     assert not world.ended
     assert world.pass_frame(connection, flags="S") is Miss.TCP_REOPEN
     assert world.reasons == [Teardown.REOPEN]
+
+
+@pytest.mark.parametrize("datapath", [ReferenceDatapath, NativeDatapath])
+def test_fin_and_syn_in_one_packet_that_waits_for_its_neighbour(datapath: Any) -> None:
+    world = World(LINUX_6_18)
+    connection = world.connect()
+    entry = world.offload(connection)
+    ends = Ends()
+    fast = datapath(Family.INET, LINUX_6_18, ends)
+    neighbour = world.topology.neighbours.get(world.wan, packed(GATEWAY))
+    assert neighbour is not None
+    world.topology.neighbours.delete(neighbour)
+    fast.install(entry)
+
+    def forward(flags: str) -> Any:
+        return fast.process(frame(connection, flags=flags), 2, START)
+
+    assert isinstance(forward("SF"), Handover)
+    assert isinstance(forward("A"), Handover), "and the flow is CLOSING still"
+    assert forward("S") is Miss.TCP_REOPEN
+    assert [reason for _, reason, _ in ends.seen] == [Teardown.REOPEN]
 
 
 def test_udp_has_no_flags() -> None:

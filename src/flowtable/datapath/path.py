@@ -254,12 +254,16 @@ class Path(ABC):
         if not self.head and not self.queue:
             return Miss.NO_NEIGHBOUR
         # The same way for this one packet, with a neighbour who takes it and no header yet.
+        # A SYN that came as far found the flow not CLOSING: its own FIN must not make it a reopen now.
+        closing = self.entry.flags & FlowFlag.CLOSING
+        self.entry.flags &= ~FlowFlag.CLOSING
         head, neighbour = self.head, self.neighbour
         self.head, self.neighbour = _NO_HEAD, _UNWATCHED
         try:
             outcome = self.forward(frame, now)
         finally:
             self.head, self.neighbour = head, neighbour
+            self.entry.flags |= closing
         assert type(outcome) is tuple
         return Handover(direction.device, direction.next_hop, outcome[1][_ETHERNET:])
 
