@@ -129,6 +129,16 @@ class Table:
         if expires < connection.due:
             self.plan(connection, expires)
 
+    def offload(self, connection: Connection) -> None:
+        """The fast path has a connection. Ref: net/netfilter/nf_flow_table_core.c:flow_offload_add."""
+        connection.status |= Status.OFFLOAD
+        if connection.tcp is not None:
+            connection.tcp.make_liberal()
+
+    def take_back(self, connection: Connection) -> None:
+        """The classic path has a connection again; it stays liberal, as in the kernel."""
+        connection.status &= ~Status.OFFLOAD
+
     def delete(self, connection: Connection, now: int, reason: Removal = Removal.REQUEST) -> bool:
         """Take a connection out of the table.
 

@@ -20,9 +20,9 @@ from flowtable.profile import FixUp, IdleTimeout, Lifetime
 
 if TYPE_CHECKING:
     from flowtable.conntrack.connection import Connection
-    from flowtable.conntrack.core import Conntrack
     from flowtable.conntrack.settings import Settings
     from flowtable.flows.entry import FlowEntry
+    from flowtable.flows.tracking import Tracking
     from flowtable.profile import Profile
     from flowtable.topology.sysctl import Sysctls
 
@@ -51,7 +51,7 @@ def idle_timeouts(profile: Profile, sysctls: Sysctls) -> dict[int, int]:
             }
 
 
-def begin(entry: FlowEntry, conntrack: Conntrack, profile: Profile, now: int) -> None:
+def begin(entry: FlowEntry, conntrack: Tracking, profile: Profile, now: int) -> None:
     """A connection was offloaded: give it the timeout of an offloaded one."""
     match profile.lifetime:
         case Lifetime.HALF_DAY | Lifetime.FIVE_MINUTES:
@@ -62,7 +62,7 @@ def begin(entry: FlowEntry, conntrack: Conntrack, profile: Profile, now: int) ->
             pass
 
 
-def extend(entry: FlowEntry, conntrack: Conntrack, profile: Profile, now: int) -> None:
+def extend(entry: FlowEntry, conntrack: Tracking, profile: Profile, now: int) -> None:
     """Garbage collection came by a live flow: keep its connection from timing out."""
     match profile.lifetime:
         case Lifetime.HALF_DAY:
@@ -73,7 +73,7 @@ def extend(entry: FlowEntry, conntrack: Conntrack, profile: Profile, now: int) -
             pass
 
 
-def _extend_five_minutes(entry: FlowEntry, conntrack: Conntrack, now: int) -> None:
+def _extend_five_minutes(entry: FlowEntry, conntrack: Tracking, now: int) -> None:
     """Ref: net/netfilter/nf_flow_table_core.c:nf_flow_table_extend_ct_timeout."""
     connection = entry.connection
     if not 0 < connection.expires - now < _FIVE_MINUTES:
@@ -88,7 +88,7 @@ def _extend_five_minutes(entry: FlowEntry, conntrack: Conntrack, now: int) -> No
         conntrack.set_timeout(connection, now + _FIVE_MINUTES)
 
 
-def _extend_half_day(entry: FlowEntry, conntrack: Conntrack, now: int) -> None:
+def _extend_half_day(entry: FlowEntry, conntrack: Tracking, now: int) -> None:
     """Give a connection with less than half a day left a whole one.
 
     Ref: include/net/netfilter/nf_conntrack.h:nf_ct_offload_timeout.
@@ -97,7 +97,7 @@ def _extend_half_day(entry: FlowEntry, conntrack: Conntrack, now: int) -> None:
         conntrack.set_timeout(entry.connection, now + DAY)
 
 
-def follow(entry: FlowEntry, conntrack: Conntrack, timeout: int) -> None:
+def follow(entry: FlowEntry, conntrack: Tracking, timeout: int) -> None:
     """Let a connection live as if conntrack had seen its last packet on the fast path.
 
     It lives no shorter than the flow itself, which an administrator may have given more time
@@ -115,7 +115,7 @@ def follow(entry: FlowEntry, conntrack: Conntrack, timeout: int) -> None:
         conntrack.set_timeout(entry.connection, expires)
 
 
-def end(entry: FlowEntry, conntrack: Conntrack, profile: Profile, idle: int, now: int) -> None:
+def end(entry: FlowEntry, conntrack: Tracking, profile: Profile, idle: int, now: int) -> None:
     """A flow was torn down: what its connection is left with.
 
     Args:
@@ -156,7 +156,7 @@ def end(entry: FlowEntry, conntrack: Conntrack, profile: Profile, idle: int, now
                 conntrack.set_timeout(connection, max(entry.own, now))
 
 
-def freed(entry: FlowEntry, conntrack: Conntrack, profile: Profile, now: int) -> None:
+def freed(entry: FlowEntry, conntrack: Tracking, profile: Profile, now: int) -> None:
     """A flow that was torn down before left its table."""
     connection = entry.connection
     if profile.fix_up is FixUp.PICKUP and connection.l4proto in _PICKUP:
@@ -176,7 +176,7 @@ def _state_timeout(connection: Connection, settings: Settings) -> int:
     return settings.udp_stream if connection.status & Status.SEEN_REPLY else settings.udp
 
 
-def _shorten(connection: Connection, conntrack: Conntrack, timeout: int, now: int) -> None:
+def _shorten(connection: Connection, conntrack: Tracking, timeout: int, now: int) -> None:
     expires = now + max(timeout, 0)
     if expires < connection.expires:
         conntrack.set_timeout(connection, expires)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from flowtable.clock import Alarm
-    from flowtable.conntrack.core import Conntrack
     from flowtable.flows.datapath import Datapath, OnEnd
     from flowtable.flows.ledger import Ledger
+    from flowtable.flows.tracking import Tracking
     from flowtable.packet.flowkey import FlowKey
     from flowtable.packet.packet import Packet
     from flowtable.profile import Profile
@@ -55,7 +55,7 @@ class Flowtable:
         declaration: model.Flowtable,
         profile: Profile,
         topology: Topology,
-        conntrack: Conntrack,
+        conntrack: Tracking,
         ledger: Ledger,
         datapath: DatapathFactory,
         on_teardown: OnEnd,
@@ -120,9 +120,7 @@ class Flowtable:
         if connection.status & Status.DYING:
             return Refusal.DYING
 
-        connection.status |= Status.OFFLOAD
-        if connection.tcp is not None:
-            connection.tcp.make_liberal()
+        self._conntrack.offload(connection)
         entry = FlowEntry(self, connection, *ways, nat_flags(connection.status), now)
         entry.expires = now + self._idle[entry.connection.l4proto]
         for direction in ways:
@@ -262,7 +260,7 @@ class Flowtable:
     def _fix_up(self, entry: FlowEntry, now: int) -> None:
         connection = entry.connection
         if self._profile.after_teardown is not AfterTeardown.LINGERS_OFFLOADED:
-            connection.status &= ~Status.OFFLOAD
+            self._conntrack.take_back(connection)
         if not entry.flags & FlowFlag.GONE:
             fixup.end(entry, self._conntrack, self._profile, self._idle[entry.connection.l4proto], now)
 
@@ -273,7 +271,7 @@ class Flowtable:
         self._ledger.discard(entry)
         self._disclaim(entry)
         if self._profile.after_teardown is AfterTeardown.LINGERS_OFFLOADED:
-            entry.connection.status &= ~Status.OFFLOAD
+            self._conntrack.take_back(entry.connection)
         if not entry.flags & FlowFlag.GONE:
             fixup.freed(entry, self._conntrack, self._profile, now)
 

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flowtable.conntrack.connection import Connection
-    from flowtable.conntrack.core import Conntrack
     from flowtable.conntrack.removal import Removal
     from flowtable.flows.datapath import OnEnd
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.flowtable import DatapathFactory
     from flowtable.flows.teardown import Teardown
+    from flowtable.flows.tracking import Tracking
     from flowtable.profile import Profile
     from flowtable.ruleset import model
     from flowtable.ruleset.family import Family
@@ -39,7 +39,7 @@ class Flowtables:
     def __init__(
         self,
         topology: Topology,
-        conntrack: Conntrack,
+        conntrack: Tracking,
         profile: Profile,
         datapath: DatapathFactory,
         *,
