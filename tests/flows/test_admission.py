@@ -8,6 +8,7 @@ import pytest
 
 from flowtable.conntrack.connection import Connection, Status, TcpState
 from flowtable.conntrack.tuple import Tuple
+from flowtable.flows.offer import Offer
 from flowtable.flows.refusal import Refusal
 from flowtable.packet.packet import GRE, ICMP, IPV4, TCP, UDP, CtInfo, Packet
 from flowtable.profile import DEFAULT, LINUX_5_13, LINUX_6_12, LINUX_6_18, Profile
@@ -255,6 +256,25 @@ def test_success_makes_tcp_tracking_liberal_for_good() -> None:
     world.add(connection)
     assert connection.tcp is not None
     assert all(window.flags & 0x08 for window in connection.tcp.seen)
+
+
+@pytest.mark.parametrize("reply", [False, True])
+def test_a_connection_is_added_without_a_packet_as_its_packet_would_add_it(reply: bool) -> None:
+    by_packet, without = World(), World()
+    entry = by_packet.offload(by_packet.connect(snat=PUBLIC), reply=reply)
+    connection = without.connect(snat=PUBLIC)
+    offer = Offer.of(without.packet(connection, reply=reply), connection)
+    assert without.flowtable.add_connection(offer, START) is None
+    same = without.flowtables.entry(connection)
+    assert same is not None and connection.offloaded
+    for one, other in zip(entry.directions, same.directions, strict=True):
+        assert (one.key, one.rewritten, one.mtu, one.mark) == (
+            other.key,
+            other.rewritten,
+            other.mtu,
+            other.mark,
+        )
+    assert without.flowtable.add_connection(offer, START) is Refusal.OFFLOADED
 
 
 def test_every_refusal_says_what_where_and_with_what_effect() -> None:

@@ -1,4 +1,4 @@
-"""Which packets may add their connection to a flowtable.
+"""Which connections may be added to a flowtable, and by which of their packets.
 
 Ref: net/netfilter/nft_flow_offload.c:nft_flow_offload_eval.
 """
@@ -31,11 +31,23 @@ def refuse(packet: Packet, profile: Profile) -> Refusal | None:
     connection = packet.ct
     if connection is None:
         return Refusal.NO_CONNECTION
-    protocol = connection.l4proto
-    if packet.l4proto != protocol and not profile.related_adds:
+    if packet.l4proto != connection.l4proto and not profile.related_adds:
         return Refusal.RELATED
+    if connection.l4proto == TCP:
+        data = packet.data
+        thoff = packet.thoff
+        if len(data) < thoff + _TCP_MINIMUM:
+            return Refusal.TCP_HEADER
+        if data[thoff + _TCP_FLAGS] & _FIN_OR_RST:
+            return Refusal.TCP_CLOSING
+    return refuse_connection(connection, profile)
+
+
+def refuse_connection(connection: Connection, profile: Profile) -> Refusal | None:
+    """Why the connection may not be added, whichever packet would add it; None if it may."""
+    protocol = connection.l4proto
     if protocol == TCP:
-        refusal = _refuse_tcp(packet, connection, profile)
+        refusal = _refuse_tcp(connection, profile)
         if refusal is not None:
             return refusal
     elif protocol == GRE and profile.gre:
@@ -59,13 +71,7 @@ def refuse(packet: Packet, profile: Profile) -> Refusal | None:
     return None
 
 
-def _refuse_tcp(packet: Packet, connection: Connection, profile: Profile) -> Refusal | None:
-    data = packet.data
-    thoff = packet.thoff
-    if len(data) < thoff + _TCP_MINIMUM:
-        return Refusal.TCP_HEADER
-    if data[thoff + _TCP_FLAGS] & _FIN_OR_RST:
-        return Refusal.TCP_CLOSING
+def _refuse_tcp(connection: Connection, profile: Profile) -> Refusal | None:
     match profile.tcp_admission:
         case TcpAdmission.CONFIRMED:
             return None

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 from flowtable.clock import SECOND
 from flowtable.conntrack.connection import Status
 from flowtable.flows import fixup, mirror, skipped
-from flowtable.flows.admission import refuse
+from flowtable.flows.admission import refuse, refuse_connection
 from flowtable.flows.entry import FlowEntry, FlowFlag
+from flowtable.flows.offer import Offer
 from flowtable.flows.refusal import Refusal
 from flowtable.flows.teardown import Teardown
 from flowtable.flows.way import find_ways, follow, nat_flags, retrace
@@ -108,15 +109,30 @@ class Flowtable:
 
         Ref: net/netfilter/nft_flow_offload.c:nft_flow_offload_eval.
         """
-        profile = self._profile
-        refusal = refuse(packet, profile)
+        refusal = refuse(packet, self._profile)
         if refusal is not None:
             return refusal
-        ways = find_ways(packet, profile, self._topology, self.declaration.devices)
+        assert packet.ct is not None
+        return self._offload(Offer.of(packet, packet.ct), now)
+
+    def add_connection(self, offer: Offer, now: int) -> Refusal | None:
+        """Offload a connection without a packet at hand.
+
+        Args:
+            offer: the connection, and how its packets are routed.
+            now: the time, nanoseconds.
+
+        Returns:
+            Why nothing was added; None if the flow is in the flowtable now.
+        """
+        return refuse_connection(offer.connection, self._profile) or self._offload(offer, now)
+
+    def _offload(self, offer: Offer, now: int) -> Refusal | None:
+        profile = self._profile
+        ways = find_ways(offer, profile, self._topology, self.declaration.devices)
         if isinstance(ways, Refusal):
             return ways
-        connection = packet.ct
-        assert connection is not None
+        connection = offer.connection
         if connection.status & Status.DYING:
             return Refusal.DYING
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from flowtable.conntrack.tuple import Tuple
     from flowtable.flows.entry import FlowEntry
-    from flowtable.packet.packet import Packet
+    from flowtable.flows.offer import Offer
     from flowtable.profile import Profile
     from flowtable.topology.device import Device
     from flowtable.topology.fib import Fib
@@ -46,12 +46,12 @@ _ports = Struct("!HH").pack
 
 
 def find_ways(
-    packet: Packet, profile: Profile, topology: Topology, devices: Collection[str]
+    offer: Offer, profile: Profile, topology: Topology, devices: Collection[str]
 ) -> tuple[Direction, Direction] | Refusal:
-    """Both directions of the flow that a packet adds.
+    """Both directions of the flow of a connection.
 
     Args:
-        packet: a routed packet of a connection that may be added.
+        offer: a connection that may be added, and how packets of it were routed.
         profile: how the return route and the way below the devices are found, and whether the
             devices have to be listed.
         topology: the box.
@@ -60,15 +60,11 @@ def find_ways(
     Returns:
         The original and the reply direction, or why there are none.
     """
-    connection = packet.ct
-    route = packet.dst
-    iif = packet.iif
-    assert connection is not None and route is not None and iif is not None
-    there, back = (REPLY, ORIGINAL) if packet.reply else (ORIGINAL, REPLY)
+    connection, route, iif, mark = offer.connection, offer.route, offer.iif, offer.mark
+    there, back = (REPLY, ORIGINAL) if offer.reply else (ORIGINAL, REPLY)
     sender, receiver = connection.tuple(there).src, connection.tuple(back).src
     oif = route.device
-    mark = packet.mark
-    fib = topology.fib(packet.family)
+    fib = topology.fib(connection.l3proto)
     answers = None
     if oif is not None:
         answers = _return_route(fib, profile.return_route, sender, receiver, oif, iif, mark)
@@ -83,7 +79,7 @@ def find_ways(
         return source
     entrance = source
     if profile.return_route is ReturnRoute.ROUTED and iif not in (answers.device, domain(answers.device)):
-        other = discover(topology, profile, devices, iif, sender, packet.link[6:12] or None)
+        other = discover(topology, profile, devices, iif, sender, offer.station)
         if isinstance(other, Refusal):
             return other
         entrance = other
