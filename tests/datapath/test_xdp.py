@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from random import Random
 
 import pytest
 from hypothesis import Phase, given, settings
 
 from flowtable.datapath.bpf import BpfError, BpfObject
-from flowtable.datapath.layout import NextHop
+from flowtable.datapath.layout import ENDS, PORT_PROMISCUOUS, Config, Ending, NextHop, Port
 from flowtable.datapath.native import NativeDatapath
 from flowtable.datapath.tables import Installer, expressible
 from flowtable.datapath.tables import settings as configuration
 from flowtable.datapath.xdp import XdpTables
 from flowtable.flows.entry import FlowEntry
+from flowtable.flows.teardown import Teardown
 from flowtable.packet.miss import Miss
 from flowtable.profile import PROFILES
 from flowtable.ruleset.family import Family
@@ -33,7 +35,11 @@ LOOPBACK = 1
 
 
 class LoopbackTables(XdpTables):
-    """All packets leave through the loopback device, which is there on every machine."""
+    """All packets come and leave through the loopback device, which is there on every machine."""
+
+    def __init__(self, config: Config, capacity: int) -> None:
+        super().__init__(config, capacity)
+        self.set_port(LOOPBACK, Port(state=PORT_PROMISCUOUS))
 
     def set_next_hop(self, number: int, hop: NextHop) -> None:
         hop.device = LOOPBACK
@@ -52,6 +58,14 @@ def counted(before: dict[Miss | None, int], after: dict[Miss | None, int]) -> li
     return [reason for reason, count in after.items() if count != before.get(reason, 0)]
 
 
+def endings(installer: Installer) -> list[tuple[FlowEntry, Teardown]]:
+    """The flows that packets ended since the last time."""
+    tables = installer.tables
+    assert isinstance(tables, XdpTables)
+    records = [Ending.from_buffer_copy(record) for record in tables.events.read()]
+    return [(installer.entries[end.entry].entry, ENDS[end.end - 1]) for end in records]
+
+
 @settings(max_examples=60, deadline=None, phases=[Phase.generate])
 @given(worlds)
 def test_the_same_frames_verdicts_and_counts(world):
@@ -61,13 +75,18 @@ def test_the_same_frames_verdicts_and_counts(world):
     # One link cannot be that of two sides.
     if not entries or len({way.key.encap for way in entries[0].directions}) < 2:
         return
-    native = NativeDatapath(world["family"], profile, Ends())
+    ends = Ends()
+    native = NativeDatapath(world["family"], profile, ends)
     tables = LoopbackTables(configuration(world["family"], profile), capacity=64)
     tables.allow(LOOPBACK)
     installer = Installer(tables, profile, Ends())
-    for entry in entries:
-        native.install(entry)
-        installer.install(entry)
+
+    def each(change: Callable[[NativeDatapath | Installer, FlowEntry], None], *which: FlowEntry) -> None:
+        for entry in which:
+            change(native, entry)
+            change(installer, entry)
+
+    each(lambda datapath, entry: datapath.install(entry), *entries)
     random = Random(world["seed"])
     before = tables.statistics()
     for raw, iif in frames(entries, random, FRAMES):
@@ -83,6 +102,12 @@ def test_the_same_frames_verdicts_and_counts(world):
         else:
             assert isinstance(expected, tuple)
             assert (action, reason, left) == (XDP_REDIRECT, None, expected[1]), raw.hex()
+        assert endings(installer) == [(entry, reason) for entry, reason, _ in ends.seen]
+        for entry, *_ in ends.seen:
+            # The kernel forwards nothing of it any more.
+            each(lambda datapath, entry: datapath.remove(entry), entry)
+            each(lambda datapath, entry: datapath.install(entry), entry)
+        ends.seen.clear()
     for entry in entries:
         native.stats(entry)
         said = [way[:2] for way in counts(entry)]

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Iterator
 from ctypes import (
     CDLL,
+    CFUNCTYPE,
     POINTER,
     Structure,
     addressof,
@@ -25,8 +26,8 @@ from ctypes import (
     create_string_buffer,
     get_errno,
     sizeof,
+    string_at,
 )
-from enum import IntFlag
 from errno import errorcode
 from functools import cache
 from typing import Any, Final, Generic, TypeVar
@@ -40,19 +41,11 @@ LOG_SIZE: Final = 1 << 20
 LOG_LINES: Final = 30
 """How much of the verifier's log an error shows: its end says what is wrong."""
 
-_BPF_XDP: Final = 37
 _ENOENT: Final = 2
 
 
 class BpfError(OSError):
     """The kernel or libbpf refused something; ``str()`` ends with what the verifier said, if it did."""
-
-
-class AttachMode(IntFlag):
-    """Where XDP runs on a device. Ref: include/uapi/linux/if_link.h:XDP_FLAGS_*."""
-
-    GENERIC = 1 << 1
-    NATIVE = 1 << 2
 
 
 class _TestRun(Structure):
@@ -78,7 +71,7 @@ class _TestRun(Structure):
 
 
 class _LinkCreate(Structure):
-    """Ref: struct bpf_link_create_opts, as far as XDP needs it."""
+    """Ref: struct bpf_link_create_opts, as far as network devices need it."""
 
     _fields_ = (
         ("sz", c_size_t),
@@ -103,6 +96,9 @@ class XdpContext(Structure):
     )
 
 
+_OnRecord = CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
+"""Called with a context, a record and its size. Ref: ring_buffer_sample_fn."""
+
 _PROTOTYPES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "libbpf_set_print": (c_void_p, (c_void_p,)),
     "bpf_object__open_mem": (c_void_p, (c_char_p, c_size_t, c_void_p)),
@@ -126,6 +122,10 @@ _PROTOTYPES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "bpf_prog_test_run_opts": (c_int, (c_int, POINTER(_TestRun))),
     "bpf_link_create": (c_int, (c_int, c_int, c_int, POINTER(_LinkCreate))),
     "libbpf_num_possible_cpus": (c_int, ()),
+    "ring_buffer__new": (c_void_p, (c_int, _OnRecord, c_void_p, c_void_p)),
+    "ring_buffer__consume": (c_int, (c_void_p,)),
+    "ring_buffer__epoll_fd": (c_int, (c_void_p,)),
+    "ring_buffer__free": (None, (c_void_p,)),
 }
 
 
@@ -244,25 +244,6 @@ class Program:
         _check(self._library.bpf_prog_test_run_opts(self.fd, byref(options)), f"running {self.name}")
         return options.retval, left.raw[: options.data_size_out], options.duration
 
-    def attach(self, ifindex: int, mode: AttachMode) -> Attachment:
-        """Attach the program to a device, until the attachment is closed.
-
-        Raises:
-            BpfError: the device does not take it in this mode, or has a program already.
-        """
-        options = _LinkCreate(sz=sizeof(_LinkCreate), flags=int(mode))
-        fd = self._library.bpf_link_create(self.fd, ifindex, _BPF_XDP, byref(options))
-        return Attachment(_check(fd, f"attaching {self.name}"))
-
-
-class Attachment:
-    """A program on a device; it comes off with the object."""
-
-    __slots__ = ("__weakref__", "close")
-
-    def __init__(self, fd: int) -> None:
-        self.close = weakref.finalize(self, _close, fd)
-
 
 class BpfObject:
     """A compiled object, from its opening to its closing."""
@@ -343,5 +324,55 @@ def possible_cpus() -> int:
     return int(_library().libbpf_num_possible_cpus())
 
 
-def _close(fd: int) -> None:
-    CDLL(None).close(fd)
+def create_link(program: int, target: int, attach_type: int, flags: int) -> int:
+    """Attach a program to something.
+
+    Args:
+        program: its file descriptor.
+        target: what to attach it to, for a device its index.
+        attach_type: how. Ref: include/uapi/linux/bpf.h:bpf_attach_type.
+        flags: what that takes.
+
+    Returns:
+        The file descriptor of the link, or a negative error number.
+    """
+    options = _LinkCreate(sz=sizeof(_LinkCreate), flags=flags)
+    fd = int(_library().bpf_link_create(program, target, attach_type, byref(options)))
+    return fd if fd >= 0 else -(get_errno() or -fd)
+
+
+class RingBuffer:
+    """Records that programs leave for this process.
+
+    Attributes:
+        fd: readable while there are any.
+    """
+
+    __slots__ = ("__weakref__", "_callback", "_handle", "_library", "_object", "_records", "fd")
+
+    def __init__(self, owner: BpfObject, name: str) -> None:
+        """Open a ring buffer of a loaded object.
+
+        Raises:
+            BpfError: there is no memory for it.
+        """
+        self._object = owner
+        self._library = _library()
+        self._records: list[bytes] = []
+        self._callback = _OnRecord(self._keep)
+        handle = self._library.ring_buffer__new(owner.map_fd(name), self._callback, None, None)
+        if not handle:
+            raise BpfError(get_errno(), f"ring buffer {name}")
+        self._handle = handle
+        self.fd = int(self._library.ring_buffer__epoll_fd(handle))
+        weakref.finalize(self, self._library.ring_buffer__free, handle)
+
+    def read(self) -> list[bytes]:
+        """The records since the last time, oldest first."""
+        _check(self._library.ring_buffer__consume(self._handle), "ring buffer")
+        records, self._records[:] = self._records[:], []
+        return records
+
+    def _keep(self, _: int | None, data: int, size: int) -> int:
+        self._records.append(string_at(data, size))
+        return 0

@@ -145,7 +145,8 @@ class Counter(Structure):
 class Entry(Structure):
     """What both directions of a flow share: one line of the processor's cache.
 
-    The fast path writes all but ``ended``, which is why the flow was ended from outside.
+    The fast path writes all but ``ended``, which is why lookups miss; in the kernel it writes that too,
+    with the packet that ends the flow.
     """
 
     _fields_ = (
@@ -174,8 +175,8 @@ class NextHop(Structure):
     )
 
 
-class Event(Structure):
-    """A packet ended a flow. In the kernel only."""
+class Ending(Structure):
+    """A packet ended a flow. In the kernel only, whose coarse clock the time is."""
 
     _fields_ = (("time", c_uint64), ("entry", c_uint32), ("end", c_uint32))
 
@@ -226,7 +227,7 @@ STRUCTURES: Final[dict[str, type[Structure]]] = {
     "ft_counter": Counter,
     "ft_entry": Entry,
     "ft_next_hop": NextHop,
-    "ft_event": Event,
+    "ft_ending": Ending,
     "ft_port": Port,
     "ft_sent": Sent,
     "ft_batch": Batch,

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
 
+RESTING: Final = 64
+"""So many numbers that were given back are not taken again yet: packets may be at what they stood for."""
+
+
 class Numbers:
-    """Numbers from 1, those given back first."""
+    """Numbers from 1, those given back longest ago first."""
 
     __slots__ = ("_next", "_spare")
 
     def __init__(self) -> None:
         self._next = 1
-        self._spare: list[int] = []
+        self._spare: deque[int] = deque()
 
     def take(self) -> int:
         """A number that nobody has."""
-        if self._spare:
-            return self._spare.pop()
+        if len(self._spare) > RESTING:
+            return self._spare.popleft()
         self._next += 1
         return self._next - 1
 
@@ -53,7 +58,11 @@ class Shared(Generic[K]):
         users = 0
         if number is None:
             number = self._numbers.take()
-            self._add(key, number)
+            try:
+                self._add(key, number)
+            except BaseException:
+                self._numbers.give(number)
+                raise
             self._known[key] = number
         else:
             _, users = self._users[number]

@@ -120,15 +120,45 @@ class InstalledDirection:
 
     def show(self, entry: int) -> None:
         """Have its packets forwarded as its path says now."""
+        was, used = self._used, self._take()
+        try:
+            self._installer.tables.set_flow(self.family, self.key, self._flow(entry, used))
+        except BaseException:
+            self._give(used)
+            raise
+        self._used = used
+        if was is not None:
+            self._give(was)
+
+    def hide(self) -> None:
+        """Have its packets forwarded no more, if they were."""
+        if self._used is None:
+            return
+        self._installer.tables.remove_flow(self.family, self.key)
+        self._give(self._used)
+        self._used = None
+
+    @property
+    def shown(self) -> bool:
+        """Whether its packets are forwarded."""
+        return self._used is not None
+
+    def _take(self) -> tuple[int, int | None]:
+        """Next hop, and the link where there has to be one."""
+        key = self.path.key
+        hop = self._installer.next_hops.take(_next_hop(self.path))
+        if not (key.encap or self._station):
+            return hop, None
+        try:
+            return hop, self._installer.links.take((key.iif, key.encap, self._station))
+        except BaseException:
+            self._installer.next_hops.give(hop)
+            raise
+
+    def _flow(self, entry: int, used: tuple[int, int | None]) -> Flow:
         path, direction = self.path, self.path.direction
-        was = self._used
-        hop = self._installer.next_hops.take(_next_hop(path))
-        key = path.key
-        link = None
-        if key.encap or self._station:
-            link = self._installer.links.take((key.iif, key.encap, self._station))
-        self._used = hop, link
-        self.key.link = TAGGED + link if key.encap and link is not None else key.iif
+        hop, link = used
+        self.key.link = TAGGED + link if path.key.encap and link is not None else path.key.iif
         wire = path.wire
         flow = Flow(
             next_hop=hop,
@@ -141,21 +171,7 @@ class InstalledDirection:
         flow.sport[:] = wire[-4:-2]
         flow.dport[:] = wire[-2:]
         flow.addresses[: len(wire) - 4] = wire[:-4]
-        self._installer.tables.set_flow(self.family, self.key, flow)
-        if was is not None:
-            self._give(was)
-
-    def hide(self) -> None:
-        """Have its packets forwarded no more."""
-        assert self._used is not None
-        self._installer.tables.remove_flow(self.family, self.key)
-        self._give(self._used)
-        self._used = None
-
-    @property
-    def shown(self) -> bool:
-        """Whether its packets are forwarded."""
-        return self._used is not None
+        return flow
 
     def _give(self, used: tuple[int, int | None]) -> None:
         hop, link = used
@@ -169,7 +185,9 @@ class InstalledDirection:
         if direction.stale:
             flags |= FLOW_STALE
         # Whether a neighbour that ages has become stale is for Python to see, packet by packet.
-        elif (direction.ages and direction.neighbour) or (not path.head and path.queue):
+        elif self._installer.hands_over and (
+            (direction.ages and direction.neighbour) or (not path.head and path.queue)
+        ):
             flags |= FLOW_HANDED_OVER
         if self._station:
             flags |= FLOW_STATION
@@ -193,6 +211,7 @@ class InstalledEntry:
         self.number = number
         self.shared = installer.tables.entry(number)
         self.shared.refreshed = entry.refreshed
+        self.shared.ended = 0
         self.shared.closing = bool(entry.flags & FlowFlag.CLOSING)
         for counter in self.shared.counters:
             counter.packets = counter.bytes = counter.used = 0
@@ -205,9 +224,8 @@ class InstalledEntry:
     def update(self) -> None:
         """Bring the tables up to date."""
         flags = self.entry.flags
-        self.shared.ended = (
-            ENDED_TEARDOWN if flags & FlowFlag.TEARDOWN else ENDED_GONE if flags & FlowFlag.GONE else 0
-        )
+        if flags & (FlowFlag.TEARDOWN | FlowFlag.GONE):
+            self.shared.ended = ENDED_TEARDOWN if flags & FlowFlag.TEARDOWN else ENDED_GONE
         for direction in self.directions:
             direction.path.update()
             if direction.shown:
@@ -234,17 +252,21 @@ class Installer:
         entries: the installed entries, by number.
         links: numbers of links in use, by device index, encapsulation and station.
         next_hops: numbers of next hops in use, by what they are.
+        hands_over: packets that the neighbour layer wants to see are handed to their path.
     """
 
-    def __init__(self, tables: Tables, profile: Profile, on_end: OnEnd) -> None:
+    def __init__(self, tables: Tables, profile: Profile, on_end: OnEnd, *, hands_over: bool = True) -> None:
         """Begin without entries.
 
         Args:
             tables: empty tables.
             profile: how the flowtable behaves.
             on_end: called with each packet that ends its flow and that a path forwarded.
+            hands_over: whether packets that the neighbour layer wants to see are handed to their
+                path; else they go as long as there is a MAC address, and the classic path without.
         """
         self.tables = tables
+        self.hands_over = hands_over
         self.entries: dict[int, InstalledEntry] = {}
         self.links: Shared[tuple[int, Encap, tuple[bytes, ...]]] = Shared(self._add_link, self._remove_link)
         self.next_hops: Shared[tuple[int, bytes, int, int]] = Shared(self._add_next_hop)
@@ -258,7 +280,10 @@ class Installer:
         return entry in self._installed
 
     def install(self, entry: FlowEntry) -> None:
-        """Forward by an entry, or bring an installed one up to date after a change to it."""
+        """Forward by an entry, or bring an installed one up to date after a change to it.
+
+        If the tables have no room for it, they are as they were.
+        """
         installed = self._installed.get(entry)
         if installed is not None:
             installed.update()
@@ -272,10 +297,15 @@ class Installer:
             key = direction.path.key
             direction.older = self._newest.get(key)
             self._newest[key] = direction
-            if direction.older is not None:
-                direction.older.hide()
-            direction.show(number)
-        installed.update()
+        try:
+            for direction in installed.directions:
+                if direction.older is not None:
+                    direction.older.hide()
+                direction.show(number)
+            installed.update()
+        except BaseException:
+            self.remove(entry)
+            raise
 
     def remove(self, entry: FlowEntry) -> None:
         """Forget an entry; an older one with the same key is found again."""

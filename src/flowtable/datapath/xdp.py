@@ -11,8 +11,9 @@ from importlib.resources import files
 from mmap import ALLOCATIONGRANULARITY, mmap
 from typing import Final
 
-from flowtable.datapath.bpf import BpfObject, Map, Program, possible_cpus
-from flowtable.datapath.layout import MISSES, Config, Entry, Flow, Key, Link, LinkKey, NextHop
+from flowtable.datapath.bpf import BpfObject, Map, Program, RingBuffer, possible_cpus
+from flowtable.datapath.layout import MISSES, Config, Ending, Entry, Flow, Key, Link, LinkKey, NextHop, Port
+from flowtable.datapath.shared import RESTING
 from flowtable.packet.miss import Miss
 from flowtable.packet.packet import IPV4
 
@@ -22,24 +23,32 @@ PROGRAM: Final = "ft_xdp"
 CAPACITY: Final = 65536
 """Flows that tables hold where nothing else is said."""
 
+DEVICES: Final = 4096
+"""Indexes of devices are below this."""
+EVENTS_MAX: Final = 1 << 24
+"""The ring buffer's size, bytes, where so many flows could end at once that more would be needed."""
+
+_RECORD_HEADER: Final = 8
+_PAGE: Final = 4096
 _NO_PREALLOC: Final = 1
 _MMAPABLE: Final = 1024
 
 
 class XdpTables:
-    """The tables of one flowtable in the kernel, and the program that reads them.
+    """The tables of flowtables in the kernel, and the program that reads them.
 
     Attributes:
         program: the program, to be attached to devices.
         capacity: how many flows the tables hold.
+        events: packets that ended flows, as ``Ending``.
     """
 
     def __init__(self, config: Config, capacity: int = CAPACITY, *, preallocate: bool = False) -> None:
         """Load the program with empty tables.
 
         Args:
-            config: how the flowtable behaves.
-            capacity: how many flows the tables hold, of each address family.
+            config: how the flowtables behave.
+            capacity: how many flows the tables hold.
             preallocate: take the memory for all of them at once, which makes adding flows cheaper.
 
         Raises:
@@ -51,20 +60,25 @@ class XdpTables:
         loaded.set_constants(config)
         for name in ("flows4", "flows6"):
             loaded.set_size(name, 2 * capacity, 0 if preallocate else _NO_PREALLOC)
-        loaded.set_size("next_hops", 2 * capacity + 1)
-        loaded.set_size("entries", capacity + 1, _MMAPABLE)
+        numbers = capacity + RESTING + 1
+        loaded.set_size("next_hops", numbers + capacity)
+        loaded.set_size("entries", numbers, _MMAPABLE)
+        loaded.set_size("ports", DEVICES)
+        loaded.set_size("events", _ring(capacity))
         loaded.load(PROGRAM)
         self.capacity = capacity
         self.program = Program(loaded, PROGRAM)
         self._links: Map[LinkKey, Link] = Map(loaded, "links", LinkKey, Link)
         self._next_hops: Map[c_uint32, NextHop] = Map(loaded, "next_hops", c_uint32, NextHop)
+        self._ports: Map[c_uint32, Port] = Map(loaded, "ports", c_uint32, Port)
         self._devices: Map[c_uint32, c_uint32] = Map(loaded, "devices", c_uint32, c_uint32)
         self._flows4: Map[Key, Flow] = Map(loaded, "flows4", Key, Flow)
         self._flows6: Map[Key, Flow] = Map(loaded, "flows6", Key, Flow)
         self._statistics: Map[c_uint32, Array[c_uint64]] = Map(
             loaded, "statistics", c_uint32, c_uint64 * possible_cpus()
         )
-        size = (capacity + 1) * sizeof(Entry)
+        self.events = RingBuffer(loaded, "events")
+        size = numbers * sizeof(Entry)
         whole = -(-size // ALLOCATIONGRANULARITY) * ALLOCATIONGRANULARITY
         self._entries = mmap(loaded.map_fd("entries"), whole)
 
@@ -96,6 +110,18 @@ class XdpTables:
         """Let packets leave through a device."""
         self._devices.set(c_uint32(ifindex), c_uint32(ifindex))
 
+    def disallow(self, ifindex: int) -> None:
+        """Let packets leave through a device no more: they take the classic path."""
+        self._devices.delete(c_uint32(ifindex))
+
+    def set_port(self, ifindex: int, port: Port) -> None:
+        """Say which frames are the box's own on a device.
+
+        Raises:
+            BpfError: the device has an index of ``DEVICES`` or more.
+        """
+        self._ports.set(c_uint32(ifindex), port)
+
     def statistics(self) -> dict[Miss | None, int]:
         """Packets by why they went up the classic path; those that were forwarded under None."""
         counted: dict[Miss | None, int] = {}
@@ -107,3 +133,9 @@ class XdpTables:
 
     def _flows(self, family: int) -> Map[Key, Flow]:
         return self._flows4 if family == IPV4 else self._flows6
+
+
+def _ring(flows: int) -> int:
+    """Bytes of a ring buffer in which each of so many flows can say that it ended: a power of two."""
+    needed = flows * (sizeof(Ending) + _RECORD_HEADER)
+    return max(_PAGE, min(1 << (needed - 1).bit_length(), EVENTS_MAX))

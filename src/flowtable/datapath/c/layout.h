@@ -203,15 +203,15 @@ _Static_assert(__builtin_offsetof(struct ft_next_hop, head) == 8, "layout");
 _Static_assert(__builtin_offsetof(struct ft_next_hop, padding) == 54, "layout");
 _Static_assert(sizeof(struct ft_next_hop) == 56, "layout");
 
-struct ft_event {
+struct ft_ending {
 	ft_u64 time;
 	ft_u32 entry;
 	ft_u32 end;
 };
-_Static_assert(__builtin_offsetof(struct ft_event, time) == 0, "layout");
-_Static_assert(__builtin_offsetof(struct ft_event, entry) == 8, "layout");
-_Static_assert(__builtin_offsetof(struct ft_event, end) == 12, "layout");
-_Static_assert(sizeof(struct ft_event) == 16, "layout");
+_Static_assert(__builtin_offsetof(struct ft_ending, time) == 0, "layout");
+_Static_assert(__builtin_offsetof(struct ft_ending, entry) == 8, "layout");
+_Static_assert(__builtin_offsetof(struct ft_ending, end) == 12, "layout");
+_Static_assert(sizeof(struct ft_ending) == 16, "layout");
 
 struct ft_port {
 	ft_u8 mac[6];

@@ -56,8 +56,16 @@ struct {
 	FT_MAP_UINT(type, BPF_MAP_TYPE_DEVMAP_HASH);
 	FT_MAP_TYPE(key, ft_u32);
 	FT_MAP_TYPE(value, ft_u32);
-	FT_MAP_UINT(max_entries, 256);
+	FT_MAP_UINT(max_entries, 1024);
 } devices SEC(".maps");
+
+/* By the index of the device. */
+struct {
+	FT_MAP_UINT(type, BPF_MAP_TYPE_ARRAY);
+	FT_MAP_TYPE(key, ft_u32);
+	FT_MAP_TYPE(value, struct ft_port);
+	FT_MAP_UINT(max_entries, 1024);
+} ports SEC(".maps");
 
 /* Frames by `ft_miss`; FT_MISS_NONE counts those that were forwarded. */
 struct {
@@ -84,16 +92,31 @@ static FT_INLINE int ft_up(enum ft_miss miss)
 	return XDP_PASS;
 }
 
-static FT_INLINE void ft_report(ft_u32 entry, enum ft_end end, ft_u64 now)
+/* End a flow with a packet: no other one is to take it, however long it takes until somebody reads
+ * of it. */
+static FT_INLINE void ft_end_flow(ft_u32 number, struct ft_entry *entry, enum ft_end end)
 {
-	struct ft_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	struct ft_ending *ending;
 
-	if (!event)
+	entry->ended = FT_ENDED_TEARDOWN;
+	ending = bpf_ringbuf_reserve(&events, sizeof(*ending), 0);
+	if (!ending)
 		return;
-	event->time = now;
-	event->entry = entry;
-	event->end = end;
-	bpf_ringbuf_submit(event, 0);
+	ending->time = bpf_ktime_get_coarse_ns();
+	ending->entry = number;
+	ending->end = end;
+	bpf_ringbuf_submit(ending, 0);
+}
+
+/* Whether a frame is for the box: a device that is listened to takes in the frames for others too. */
+static FT_INLINE int ft_mine(const ft_u8 *frame, ft_u32 iif)
+{
+	const struct ft_port *port = bpf_map_lookup_elem(&ports, &iif);
+
+	if (!port)
+		return 0;
+	return port->state == FT_PORT_PROMISCUOUS ||
+	       (port->state == FT_PORT_STATION && ft_same_mac(frame, port->mac));
 }
 
 /* Put a link-layer header at `to`. It is 14 bytes, and 4 for each tag, 8 for PPPoE. */
@@ -174,6 +197,8 @@ static FT_INLINE int ft_forward(struct xdp_md *ctx, const struct ft_parsed *pars
 			return ft_up(FT_MISS_TRUNCATED);
 		tcp_flags = ip[header + 13];
 	}
+	if (!(flow->flags & FT_FLOW_STATION) && !ft_mine(data, ctx->ingress_ifindex))
+		return ft_up(FT_MISS_STATION);
 	entry = bpf_map_lookup_elem(&entries, &flow->entry);
 	hop = bpf_map_lookup_elem(&next_hops, &flow->next_hop);
 	if (!entry || !hop)
@@ -181,7 +206,7 @@ static FT_INLINE int ft_forward(struct xdp_md *ctx, const struct ft_parsed *pars
 	miss = ft_decide(parsed, data, ip, tcp_flags, there, settings, link, flow, hop, entry, &decision);
 	if (miss != FT_MISS_NONE) {
 		if (decision.end != FT_END_NONE)
-			ft_report(flow->entry, decision.end, bpf_ktime_get_coarse_ns());
+			ft_end_flow(flow->entry, entry, decision.end);
 		return ft_up(miss);
 	}
 	/* Asked before a byte changes: what cannot leave goes up the classic path as it came. */
