@@ -14,7 +14,7 @@ from flowtable.ruleset.refused import similar
 from flowtable.ruleset.source import Diagnostic, RulesetError, Source, Span, hinted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 MAX_ERRORS: Final = 10
 """Errors after which nft gives up."""
@@ -39,6 +39,7 @@ class Cursor:
         previous: the token read last.
         errors: what was wrong so far.
         depth: how deep blocks and parentheses are nested here.
+        sources: the texts that are read, in the order in which they were met.
     """
 
     __slots__ = (
@@ -49,17 +50,19 @@ class Cursor:
         "depth",
         "errors",
         "previous",
+        "sources",
         "token",
     )
 
-    def __init__(self, source: Source) -> None:
-        self._tokens = tokenize(source)
-        self._position = 0
-        self._stack: list[tuple[list[Token], int]] = []
+    def __init__(self, sources: Sequence[Source]) -> None:
+        """Read these texts one behind the other; all but the last end with a newline."""
+        self._stack = [(tokenize(source), 0) for source in reversed(sources)]
+        self._tokens, self._position = self._stack.pop()
         self._stopped = False
         self.token = self._tokens[0]
         self.previous = self.token
         self.errors: list[Diagnostic] = []
+        self.sources = list(sources)
         self.depth = 0
 
     def insert(self, source: Source) -> None:

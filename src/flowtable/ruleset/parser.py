@@ -31,7 +31,7 @@ from flowtable.ruleset.syntax import (
 from flowtable.ruleset.types import BOOLEAN, INET_PROTO, TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from flowtable.ruleset.command import RuleSyntax
     from flowtable.ruleset.include import Reader
@@ -75,13 +75,13 @@ class Parser(Cursor):
 
     def __init__(
         self,
-        source: Source,
+        sources: Sequence[Source],
         reader: Reader,
         selectors: Mapping[str, ParseSelector],
         stateful: Mapping[str, ParseStatement],
         rule: Callable[[Parser], RuleSyntax],
     ) -> None:
-        super().__init__(source)
+        super().__init__(sources)
         self._reader = reader
         self.scope = Scope()
         self.selectors = selectors
@@ -103,8 +103,10 @@ class Parser(Cursor):
             raise self.error(f"{error.strerror or error}", span) from None
         if files is None:
             raise self.error(f"File not found: {pattern}", span)
-        for name, text in reversed(files):
-            self.insert(Source(name, text if text.endswith("\n") else text + "\n", span))
+        sources = [Source(name, text if text.endswith("\n") else text + "\n", span) for name, text in files]
+        self.sources += sources
+        for source in reversed(sources):
+            self.insert(source)
 
     def define(self) -> None:
         """Read ``define``, ``redefine`` or ``undefine``."""
@@ -238,29 +240,40 @@ class Parser(Cursor):
             case _:
                 pass
         first = self._concatenation(self._value)
-        items = [first]
-        while self.accept(Kind.COMMA):
-            items.append(self._value())
-        term: Term = first if len(items) == 1 else ListTerm(tuple(items), self.since(first.span))
+        if isinstance(first, PrefixTerm) and self.at(Kind.COMMA):  # 2 / 2,4: no prefix after all
+            number = self.previous
+            return self._flags(first.base, Word(number.text, number.span, number.kind))
+        term = self._list(first)
         if not self.at(Kind.SLASH) or isinstance(term, PrefixTerm | RangeTerm):
             return term
         self.advance()
-        mask = self._value()
+        mask = self._plain_value()
         if not self.at(Kind.COMMA):
             raise self.unexpected("comma")
-        masks = [mask]
+        return self._flags(term, mask)
+
+    def _flags(self, value: Term, mask: Term) -> FlagsTerm:
+        """Read what follows ``value / mask``: the other flags of the mask."""
+        return FlagsTerm(value, self._list(mask), self.since(value.span))
+
+    def _list(self, first: Term) -> Term:
+        """Read the other values of a list."""
+        items = [first]
         while self.accept(Kind.COMMA):
-            masks.append(self._value())
-        return FlagsTerm(term, ListTerm(tuple(masks), self.since(mask.span)), self.since(first.span))
+            items.append(self._plain_value())
+        return first if len(items) == 1 else ListTerm(tuple(items), self.since(first.span))
+
+    def _plain_value(self) -> Term:
+        return self._binary(self._right_primary, self._right_primary)
 
     def _value(self) -> Term:
-        low = self._binary(self._right_primary, self._right_primary)
+        low = self._plain_value()
         if self.at(Kind.SLASH) and self.following.kind is Kind.NUMBER:
             self.advance()
             length = self.number()
             return PrefixTerm(low, length, self.since(low.span))
         if self.accept(Kind.DASH):
-            high = self._binary(self._right_primary, self._right_primary)
+            high = self._plain_value()
             return RangeTerm(low, high, self.since(low.span))
         return low
 

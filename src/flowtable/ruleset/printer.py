@@ -55,6 +55,11 @@ def print_rule(rule: Rule, family: Family, *, stateless: bool = False) -> str:
     return _Printer(stateless=stateless).rule(rule, family)
 
 
+def print_flowtable(flowtable: Flowtable, *, handles: bool = False) -> str:
+    """Print the block of one flowtable, as it stands in its table."""
+    return _Printer(stateless=False, handles=handles).flowtable(flowtable)
+
+
 class _Printer:
     __slots__ = ("_handles", "_now", "_stateless", "_terse")
 
@@ -77,7 +82,7 @@ class _Printer:
         parts: list[str] = []
         parts.extend(self._object(each) for each in table.objects.values())
         parts.extend(self._set(declared) for declared in table.sets.values())
-        parts.extend(self._flowtable(flowtable) for flowtable in table.flowtables.values())
+        parts.extend(self.flowtable(flowtable) for flowtable in table.flowtables.values())
         parts.extend(self._chain(chain, table.family) for chain in table.chains.values())
         if table.dormant and parts:
             head += "\n"  # as nft 1.0.6, not behind a comment alone
@@ -128,7 +133,7 @@ class _Printer:
             texts.append(f"{text} : {_data(element, declared)}" if declared.is_map else text)
         return texts
 
-    def _flowtable(self, flowtable: Flowtable) -> str:
+    def flowtable(self, flowtable: Flowtable) -> str:
         priority = priority_text(flowtable.priority, flowtable.family, Hook.INGRESS)
         lines = [
             f"\tflowtable {flowtable.name} {{{self._handle(flowtable.handle)}",

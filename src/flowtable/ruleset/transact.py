@@ -67,11 +67,14 @@ class Outcome(NamedTuple):
         ruleset: the ruleset with the changes.
         output: what ``list`` and the like print.
         commands: the commands as written.
+        sources: the texts that they were read from: variables that were given, the file, or the
+            items of a JSON document, and included files behind all that; these have a parent.
     """
 
     ruleset: Ruleset
     output: str
     commands: Sequence[Command] = ()
+    sources: Sequence[Source] = ()
 
 
 def execute(
@@ -115,14 +118,12 @@ def _without_collections() -> Iterator[None]:
 def _execute(
     ruleset: Ruleset, text: str, name: str, read_include: Reader, defines: Sequence[str], show: Show
 ) -> Outcome:
+    texts = [Source(f"--define {define}", f"define {define}\n") for define in defines]
     if is_document(text):
-        parser = Parser(Source(name, ""), read_include, SELECTORS, STATEFUL, parse_rule)
-        for source in reversed(read_document(text, name)):
-            parser.insert(source)
+        texts += read_document(text, name) or [Source(name, "")]
     else:
-        parser = Parser(Source(name, text), read_include, SELECTORS, STATEFUL, parse_rule)
-    for define in reversed(defines):
-        parser.insert(Source(f"--define {define}", f"define {define}\n"))
+        texts.append(Source(name, text))
+    parser = Parser(texts, read_include, SELECTORS, STATEFUL, parse_rule)
     commands = parse_file(parser)
     checker = Checker(ruleset)
     changes: list[Change] = []
@@ -133,4 +134,4 @@ def _execute(
         raise RulesetError(errors)
     transaction = Transaction(ruleset, show)
     transaction.apply(changes)
-    return Outcome(transaction.ruleset, "".join(transaction.output), commands)
+    return Outcome(transaction.ruleset, "".join(transaction.output), commands, parser.sources)

@@ -58,7 +58,7 @@ def document(
         for declared in table.sets.values():
             yield {"map" if declared.is_map else "set": _set(table, declared, terse=terse, now=now)}
         for flowtable in table.flowtables.values():
-            yield {"flowtable": _flowtable(flowtable)}
+            yield {"flowtable": flowtable_json(flowtable)}
         for chain in table.chains.values():
             yield {"chain": _chain(table, chain)}
         for chain in table.chains.values():
@@ -101,7 +101,8 @@ def _one_or_all(names: tuple[str, ...]) -> Json:
     return names[0] if len(names) == 1 else list(names)
 
 
-def _flowtable(flowtable: Flowtable) -> Members:
+def flowtable_json(flowtable: Flowtable) -> Members:
+    """The object of one flowtable."""
     members: Members = {
         "family": flowtable.family.value,
         "name": flowtable.name,

@@ -39,15 +39,10 @@ class Flags(DataType):
         return number
 
     def split(self, value: int) -> list[str]:
-        """The names of the flags that are set, unknown ones in one number at the end."""
-        parts = []
-        for name, bit in self.names.items():
-            if value & bit:
-                parts.append(f"0x{bit:x}" if style().symbols else name)
-                value &= ~bit
-        if value or not parts:
-            parts.append(f"0x{value:x}")
-        return parts
+        """The names of the flags that are set, numbers for unknown ones."""
+        names = {} if style().symbols else {bit: name for name, bit in self.names.items()}
+        bits = [1 << place for place in range(value.bit_length()) if value >> place & 1]
+        return [names.get(bit, f"0x{bit:x}") for bit in bits or [0]]
 
     def format(self, value: Value) -> str:
         """The flags joined by ``|``, as in a set."""
