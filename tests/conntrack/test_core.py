@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowtable.clock import SECOND
-from flowtable.conntrack.connection import Connection, Status, TcpState, template
+from flowtable.conntrack.connection import Connection, SctpState, SctpTracking, Status, TcpState, template
 from flowtable.conntrack.core import Conntrack
 from flowtable.conntrack.removal import Removal
 from flowtable.conntrack.table import Table
@@ -318,8 +318,11 @@ class TestFullTable:
         for connection in lab.conntrack:
             connection.status |= Status.ASSURED
             assert connection.tcp is not None
-            if connection.original.sport >= 50:
+            if connection.original.sport >= 75:
                 connection.tcp.state = TcpState.TIME_WAIT
+            elif connection.original.sport >= 50:
+                connection.tcp, connection.sctp = None, SctpTracking()
+                connection.sctp.state = SctpState.SHUTDOWN_SENT
         assert lab.forward(udp(CLIENT, SERVER, 1)) is None
         lab.conntrack.expire(lab.now)
         assert self.ports(lab) == [*range(50), *range(56, 100)]

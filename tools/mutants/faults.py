@@ -32,6 +32,9 @@ _WATCH: Final = "flows/watch.py"
 _MIRROR: Final = "flows/mirror.py"
 _UDP: Final = "conntrack/udp.py"
 _TCP: Final = "conntrack/tcp.py"
+_SCTP: Final = "conntrack/sctp.py"
+_SCTP_STATES: Final = "conntrack/sctp_states.py"
+_UDPLITE: Final = "conntrack/udplite.py"
 _NAT: Final = "conntrack/nat_tuple.py"
 _MANGLE: Final = "conntrack/nat_mangle.py"
 _FORWARD: Final = "router/forward.py"
@@ -377,6 +380,86 @@ FAULTS: Final = (
         "tos=data[1] & 0x1E | _INTERNETWORK_CONTROL",
         "tos=data[1] & 0x1E",
         "forwarding",
+    ),
+    # SCTP and UDP-Lite.
+    Fault(
+        "a COOKIE ACK of the client changes nothing",
+        _SCTP_STATES,
+        "ChunkType.COOKIE_ACK: (_CL, _CL, _CW, _ES, _ES, _SS, _SR, _SA, _CL)",
+        "ChunkType.COOKIE_ACK: (_CL, _CL, _CW, _CE, _ES, _SS, _SR, _SA, _CL)",
+        "sctp",
+    ),
+    Fault(
+        "a HEARTBEAT begins no connection",
+        _SCTP_STATES,
+        "ChunkType.HEARTBEAT: (_HS, _CL,",
+        "ChunkType.HEARTBEAT: (_CL, _CL,",
+        "sctp",
+    ),
+    Fault(
+        "an ABORT begins a connection",
+        _SCTP,
+        "frozenset({ChunkType.ABORT, ChunkType.SHUTDOWN_COMPLETE, ChunkType.COOKIE_ACK})",
+        "frozenset({ChunkType.SHUTDOWN_COMPLETE, ChunkType.COOKIE_ACK})",
+        "sctp",
+    ),
+    Fault(
+        "tags are not looked at",
+        _SCTP,
+        "if not kinds & _SPECIAL and tag != sctp.tags[direction]:",
+        "if False:",
+        "sctp",
+    ),
+    Fault(
+        "the T bit says nothing",
+        _SCTP,
+        "1 - direction if chunk.flags & _REFLECTED else direction",
+        "direction",
+        "sctp",
+    ),
+    Fault(
+        "a repeated INIT renews the timeout",
+        _SCTP,
+        "            refreshed = False\n        sctp.state = new",
+        "            refreshed = True\n        sctp.state = new",
+        "sctp",
+    ),
+    Fault(
+        "a HEARTBEAT with a wrong tag is invalid",
+        _SCTP,
+        "                if strict:\n",
+        "                if strict or True:\n",
+        "sctp",
+    ),
+    Fault(
+        "any answer takes a path over",
+        _SCTP,
+        "sctp.doubted is None or sctp.doubted == direction",
+        "sctp.doubted is None",
+        "sctp",
+    ),
+    Fault(
+        "INITs of both sides do not collide",
+        _SCTP,
+        "collided = all(sctp.opened)",
+        "collided = False",
+        "sctp",
+    ),
+    Fault("chunks may be in any order", _SCTP, "(alone or chunk.kind in _FIRST)", "alone", "sctp"),
+    Fault("a wrong CRC32c does not matter", _SCTP, "not checksum_valid(data, thoff)", "False", "sctp"),
+    Fault(
+        "translation leaves the CRC32c",
+        _MANGLE,
+        "            fill_checksum(data, thoff)\n",
+        "            pass\n",
+        "sctp",
+    ),
+    Fault(
+        "the checksum of UDP-Lite covers everything",
+        _UDPLITE,
+        "covered = covered or size",
+        "covered = size",
+        "udplite",
     ),
     # Layer 2.
     Fault(

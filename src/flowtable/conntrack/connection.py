@@ -58,6 +58,23 @@ class TcpState(IntEnum):
     SYN_SENT2 = 9
 
 
+class SctpState(IntEnum):
+    """The state of an SCTP association as ``conntrack -L`` names it.
+
+    Ref: include/uapi/linux/netfilter/nf_conntrack_sctp.h:sctp_conntrack.
+    """
+
+    NONE = 0
+    CLOSED = 1
+    COOKIE_WAIT = 2
+    COOKIE_ECHOED = 3
+    ESTABLISHED = 4
+    SHUTDOWN_SENT = 5
+    SHUTDOWN_RECD = 6
+    SHUTDOWN_ACK_SENT = 7
+    HEARTBEAT_SENT = 8
+
+
 class TcpFlag:
     """Bits of ``TcpWindow.flags``. Ref: include/uapi/linux/netfilter/nf_conntrack_tcp.h."""
 
@@ -167,6 +184,33 @@ class TcpTracking:
             window.flags &= ~TcpFlag.MAXACK_SET
 
 
+class SctpTracking:
+    """What conntrack remembers of an SCTP association beyond its tuples.
+
+    Attributes:
+        state: its ``SctpState``, as a plain integer.
+        tags: the verification tag that packets of each direction have to carry, 0 while unknown.
+        opened: whether each direction has sent an INIT that no COOKIE ACK followed yet.
+        doubted: direction of a HEARTBEAT whose tag was wrong, None without: if the answer
+            carries another tag, too, the path belongs to an association that began elsewhere.
+
+    Ref: include/linux/netfilter/nf_conntrack_sctp.h:ip_ct_sctp.
+    """
+
+    __slots__ = ("doubted", "opened", "state", "tags")
+
+    def __init__(self) -> None:
+        self.state: int = SctpState.NONE
+        self.tags = [0, 0]
+        self.opened = [False, False]
+        self.doubted: int | None = None
+
+    @property
+    def closing(self) -> bool:
+        """Whether its end has begun. Ref: nf_conntrack_proto_sctp.c:sctp_can_early_drop."""
+        return SctpState.SHUTDOWN_SENT <= self.state <= SctpState.SHUTDOWN_ACK_SENT
+
+
 _UNCONFIRMED: Final = 8 * MILLISECOND
 """How long one counts that is not confirmed yet: two ticks of a kernel with 250 of them a second."""
 
@@ -192,6 +236,7 @@ class Connection:
             ``nf_conntrack_acct`` was off when it was created.
         bytes: their sizes from the network header on, in the same way.
         tcp: what only TCP has, None for other protocols.
+        sctp: what only SCTP has, None for other protocols.
         keys: the two tuples as the table is keyed, zone included.
         rewrites: what NAT does to its packets, see ``nat_mangle.rewrites``; None without NAT.
         references: how many hold it: the table, and each flow entry (``use=`` in listings).
@@ -215,6 +260,7 @@ class Connection:
         "references",
         "reply",
         "rewrites",
+        "sctp",
         "start",
         "status",
         "tcp",
@@ -241,6 +287,7 @@ class Connection:
         self.packets: list[int] | None = [0, 0] if accounting else None
         self.bytes: list[int] | None = [0, 0] if accounting else None
         self.tcp: TcpTracking | None = None
+        self.sctp: SctpTracking | None = None
         self.rewrites: tuple[Rewrite | None, ...] | None = None
         self.masquerade = 0
         self.references = 1
@@ -275,6 +322,19 @@ class Connection:
         if self.dying:
             return True
         return self.expires <= now if self.confirmed else self.start + _UNCONFIRMED <= now
+
+    @property
+    def closing(self) -> bool:
+        """Whether its end has begun, in a protocol that has one (``can_early_drop``)."""
+        tracking = self.tcp or self.sctp
+        return tracking is not None and tracking.closing
+
+    @property
+    def state_name(self) -> str:
+        """Its state as listings name it, empty where its protocol has none."""
+        if self.tcp is not None:
+            return TcpState(self.tcp.state).name
+        return "" if self.sctp is None else SctpState(self.sctp.state).name
 
     @property
     def offloaded(self) -> bool:

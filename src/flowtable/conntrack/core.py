@@ -8,7 +8,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from flowtable.conntrack import generic, gre, icmp, icmpv6, tcp, udp
+from flowtable.conntrack import generic, gre, icmp, icmpv6, sctp, tcp, udp, udplite
 from flowtable.conntrack.connection import Connection, Status, TcpState
 from flowtable.conntrack.generator import Generator
 from flowtable.conntrack.removal import Removal
@@ -18,7 +18,7 @@ from flowtable.conntrack.tracker import ACCEPT, DROP, REPEAT
 from flowtable.conntrack.tuple import ORIGINAL, REPLY, from_key
 from flowtable.conntrack.wire import PORTS, QUERIES, key_at
 from flowtable.packet.drop import Drop
-from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP, CtInfo
+from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, IPV6, SCTP, TCP, UDP, UDPLITE, CtInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ _OFFLOAD: Final = Status.OFFLOAD
 _FIXED_TIMEOUT: Final = Status.FIXED_TIMEOUT
 _SEEN_REPLY: Final = Status.SEEN_REPLY
 
-_CLASHING: Final = frozenset({UDP, GRE})
+_CLASHING: Final = frozenset({UDP, UDPLITE, GRE})
 """Protocols whose connections may clash and be resolved (``allow_clash``)."""
 _CLASH_TIMEOUT: Final = 1_000_000_000
 
@@ -53,6 +53,8 @@ _OWN_TRACKERS: Final[dict[int, Tracker]] = {
     ICMP: icmp.track,
     ICMPV6: icmpv6.track,
     GRE: gre.track,
+    SCTP: sctp.track,
+    UDPLITE: udplite.track,
 }
 _TRACKERS: Final = tuple(_OWN_TRACKERS.get(l4proto, generic.track) for l4proto in range(256))
 """By protocol number."""

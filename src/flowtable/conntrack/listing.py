@@ -10,9 +10,10 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final
 
 from flowtable.clock import SECOND
-from flowtable.conntrack.connection import Status, TcpState
+from flowtable.conntrack.connection import Status
 from flowtable.conntrack.tuple import ORIGINAL, REPLY
-from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, TCP, UDP
+from flowtable.conntrack.wire import PORTS
+from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, SCTP, TCP, UDP, UDPLITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +25,15 @@ if TYPE_CHECKING:
 VERSION: Final = "1.4.7"
 """The version of conntrack-tools whose format this is."""
 
-_L4_NAMES: Final = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMPV6: "icmpv6", GRE: "gre"}
+_L4_NAMES: Final = {
+    TCP: "tcp",
+    UDP: "udp",
+    UDPLITE: "udplite",
+    ICMP: "icmp",
+    ICMPV6: "icmpv6",
+    SCTP: "sctp",
+    GRE: "gre",
+}
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 _BOTH: Final = 3
 _ORIGINAL_ONLY: Final = 1
@@ -51,8 +60,8 @@ def conntrack_line(connection: Connection, now: int, *, extended: bool = False, 
     fields.append(_l4(connection))
     if not connection.offloaded:
         fields.append(str(_left(connection, now)))
-        if connection.tcp is not None:
-            fields.append(TcpState(connection.tcp.state).name)
+        if state := connection.state_name:
+            fields.append(state)
     fields += _directions(connection, _short)
     if connection.zone and connection.zone_directions == _BOTH:
         fields.append(f"zone={connection.zone}")
@@ -80,8 +89,8 @@ def proc_line(connection: Connection, now: int, settings: Settings) -> str:
     fields = [_l3(connection), _l4(connection)]
     if not connection.offloaded:
         fields.append(str(_left(connection, now)))
-        if connection.tcp is not None:
-            fields.append(TcpState(connection.tcp.state).name)
+        if state := connection.state_name:
+            fields.append(state)
     if connection.l4proto == GRE:
         fields.append(f"timeout={settings.gre // SECOND}, stream_timeout={settings.gre_stream // SECOND}")
     fields += _directions(connection, _long)
@@ -130,7 +139,7 @@ def _directions(connection: Connection, text: Callable[[bytes], str]) -> list[st
 def _tuple(tuple_: Tuple, text: Callable[[bytes], str]) -> list[str]:
     fields = [f"src={text(tuple_.src)}", f"dst={text(tuple_.dst)}"]
     l4proto = tuple_.l4proto
-    if l4proto in (TCP, UDP):
+    if l4proto in PORTS:
         fields += [f"sport={tuple_.sport}", f"dport={tuple_.dport}"]
     elif l4proto in (ICMP, ICMPV6):
         fields += [f"type={tuple_.icmp_type}", f"code={tuple_.icmp_code}", f"id={tuple_.icmp_id}"]

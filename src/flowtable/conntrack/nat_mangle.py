@@ -12,8 +12,10 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from flowtable.conntrack.connection import Status
+from flowtable.conntrack.wire import PORTS
 from flowtable.packet.checksum import MANGLED_ZERO, adjust, adjust_udp, delta
-from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, TCP, UDP
+from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, SCTP, TCP, UDP, UDPLITE
+from flowtable.packet.sctp import fill_checksum
 
 if TYPE_CHECKING:
     from flowtable.conntrack.connection import Connection
@@ -89,7 +91,7 @@ def _manipulate_transport(
     """Ref: net/netfilter/nf_nat_proto.c:l4proto_manip_pkt."""
     room = len(data) - thoff
     l4proto = target.l4proto
-    if l4proto in (TCP, UDP):
+    if l4proto in PORTS:
         if room < 8:
             return False
         at = thoff if side == SOURCE else thoff + 2
@@ -99,8 +101,14 @@ def _manipulate_transport(
         if l4proto == UDP:
             check = adjust_udp(data[thoff + 6] << 8 | data[thoff + 7], change)
             data[thoff + 6 : thoff + 8] = check.to_bytes(2)
+        elif l4proto == UDPLITE:
+            # Other than that of UDP, its checksum of 0 does not say that there is none (RFC 3828).
+            check = adjust(data[thoff + 6] << 8 | data[thoff + 7], change) or MANGLED_ZERO
+            data[thoff + 6 : thoff + 8] = check.to_bytes(2)
+        # ICMP errors may quote no more than eight bytes, which the checksum is not among.
+        elif l4proto == SCTP:
+            fill_checksum(data, thoff)
         elif room >= 20:
-            # ICMP errors quote eight bytes, which the checksum is not among.
             _adjust_at(data, thoff + 16, change)
         return True
     if l4proto == ICMP:

@@ -13,8 +13,9 @@ from flowtable.conntrack.nat_mangle import DESTINATION, SOURCE
 from flowtable.conntrack.removal import Removal
 from flowtable.conntrack.table import in_zone
 from flowtable.conntrack.tuple import ORIGINAL, REPLY, Tuple
+from flowtable.conntrack.wire import PORTS
 from flowtable.packet.jhash import jhash2, scale
-from flowtable.packet.packet import GRE, ICMP, ICMPV6, TCP, UDP
+from flowtable.packet.packet import GRE, ICMP, ICMPV6
 
 if TYPE_CHECKING:
     from flowtable.conntrack.connection import Connection
@@ -98,7 +99,7 @@ def _port_in_range(tuple_: Tuple, chosen: NatRange, side: int) -> bool:
     """Ref: net/netfilter/nf_nat_core.c:l4proto_in_range."""
     if tuple_.l4proto in (ICMP, ICMPV6):
         port = tuple_.sport
-    elif tuple_.l4proto in (TCP, UDP, GRE):
+    elif tuple_.l4proto in PORTS or tuple_.l4proto == GRE:
         port = tuple_.sport if side == SOURCE else tuple_.dport
     else:
         return True
@@ -170,7 +171,7 @@ def _free_port(
     l4proto = best.l4proto
     query = l4proto in (ICMP, ICMPV6)
     at_source = side == SOURCE or query
-    if not query and l4proto not in (TCP, UDP):
+    if not query and l4proto not in PORTS:
         return best
     if query:
         low, size = chosen.min_port, chosen.max_port - chosen.min_port + 1 if chosen.min_port else 65536

@@ -25,6 +25,7 @@ class Settings:
         icmpv6: timeout of ICMPv6 queries.
         gre: timeout before the first answer.
         gre_stream: timeout after that.
+        sctp: timeout of each ``SctpState``.
         generic: timeout of every other protocol.
         retransmissions: how many repeated segments until ``tcp_max_retrans`` applies.
         loose: pick up TCP connections whose beginning was not seen.
@@ -46,6 +47,7 @@ class Settings:
     icmpv6: int
     gre: int
     gre_stream: int
+    sctp: tuple[int, ...]
     generic: int
     retransmissions: int
     loose: bool
@@ -91,6 +93,18 @@ class Settings:
             # No sysctl names it: it keeps the default of SYN_SENT.
             120,
         )
+        sctp = (
+            # An association is in no state only before its first packet.
+            sysctls.nf_conntrack_sctp_timeout_closed,
+            sysctls.nf_conntrack_sctp_timeout_closed,
+            sysctls.nf_conntrack_sctp_timeout_cookie_wait,
+            sysctls.nf_conntrack_sctp_timeout_cookie_echoed,
+            sysctls.nf_conntrack_sctp_timeout_established,
+            sysctls.nf_conntrack_sctp_timeout_shutdown_sent,
+            sysctls.nf_conntrack_sctp_timeout_shutdown_recd,
+            sysctls.nf_conntrack_sctp_timeout_shutdown_ack_sent,
+            sysctls.nf_conntrack_sctp_timeout_heartbeat_sent,
+        )
         return cls(
             tcp=tuple(seconds * SECOND for seconds in tcp),
             tcp_max_retrans=sysctls.nf_conntrack_tcp_timeout_max_retrans * SECOND,
@@ -101,6 +115,7 @@ class Settings:
             icmpv6=sysctls.nf_conntrack_icmpv6_timeout * SECOND,
             gre=sysctls.nf_conntrack_gre_timeout * SECOND,
             gre_stream=sysctls.nf_conntrack_gre_timeout_stream * SECOND,
+            sctp=tuple(seconds * SECOND for seconds in sctp),
             generic=sysctls.nf_conntrack_generic_timeout * SECOND,
             retransmissions=sysctls.nf_conntrack_tcp_max_retrans,
             loose=bool(sysctls.nf_conntrack_tcp_loose),

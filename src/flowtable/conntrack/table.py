@@ -202,7 +202,7 @@ class Table:
             status = connection.status
             if status & Status.OFFLOAD and connection.l4proto != UDP:
                 continue
-            if not status & Status.ASSURED or (connection.tcp is not None and connection.tcp.closing):
+            if not status & Status.ASSURED or connection.closing:
                 self.delete(connection, now, Removal.EARLY_DROP)
         self._room = 0
 

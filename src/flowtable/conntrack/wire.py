@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.conntrack import gre
 from flowtable.conntrack.tuple import Tuple, from_key
 from flowtable.packet.extension import EXTENSION_HEADERS, NO_NEXT_HEADER, NO_TRANSPORT, find_transport
-from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, TCP, UDP
+from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, SCTP, TCP, UDP, UDPLITE
 
 if TYPE_CHECKING:
     from flowtable.conntrack.tuple import Key
@@ -19,7 +19,7 @@ _ports = Struct(">I").unpack_from
 _icmp = Struct(">BBHH").unpack_from
 _fragment = Struct(">6xH").unpack_from
 
-PORTS: Final = frozenset({TCP, UDP})
+PORTS: Final = frozenset({TCP, UDP, SCTP, UDPLITE})
 """Protocols whose headers begin with the ports."""
 QUERIES: Final = frozenset({ICMP, ICMPV6})
 """Protocols whose connections are queries and their answers."""

@@ -34,6 +34,8 @@ TCP: Final = 6
 UDP: Final = 17
 GRE: Final = 47
 ICMPV6: Final = 58
+SCTP: Final = 132
+UDPLITE: Final = 136
 
 
 class PacketType(IntEnum):

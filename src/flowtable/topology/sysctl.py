@@ -156,6 +156,16 @@ class Sysctls:
     nf_conntrack_icmpv6_timeout: int = _timeout("nf_conntrack_icmpv6_timeout", 30)
     nf_conntrack_gre_timeout: int = _timeout("nf_conntrack_gre_timeout", 30)
     nf_conntrack_gre_timeout_stream: int = _timeout("nf_conntrack_gre_timeout_stream", 180)
+    nf_conntrack_sctp_timeout_closed: int = _timeout("nf_conntrack_sctp_timeout_closed", 10)
+    nf_conntrack_sctp_timeout_cookie_wait: int = _timeout("nf_conntrack_sctp_timeout_cookie_wait", 3)
+    nf_conntrack_sctp_timeout_cookie_echoed: int = _timeout("nf_conntrack_sctp_timeout_cookie_echoed", 3)
+    nf_conntrack_sctp_timeout_established: int = _timeout("nf_conntrack_sctp_timeout_established", 210)
+    nf_conntrack_sctp_timeout_shutdown_sent: int = _timeout("nf_conntrack_sctp_timeout_shutdown_sent", 3)
+    nf_conntrack_sctp_timeout_shutdown_recd: int = _timeout("nf_conntrack_sctp_timeout_shutdown_recd", 3)
+    nf_conntrack_sctp_timeout_shutdown_ack_sent: int = _timeout(
+        "nf_conntrack_sctp_timeout_shutdown_ack_sent", 3
+    )
+    nf_conntrack_sctp_timeout_heartbeat_sent: int = _timeout("nf_conntrack_sctp_timeout_heartbeat_sent", 30)
     nf_conntrack_generic_timeout: int = _timeout("nf_conntrack_generic_timeout", 600)
     nf_conntrack_frag6_timeout: int = _timeout("nf_conntrack_frag6_timeout", 60)
     nf_conntrack_frag6_high_thresh: int = _sysctl("net.netfilter.nf_conntrack_frag6_high_thresh", 4194304)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import GRE
-from scapy.layers.sctp import SCTP, SCTPChunkInit
 
 from scenarios.author import (
     CLIENT,
@@ -425,9 +424,3 @@ def expires(s: Scenario) -> None:
     s.wait(9)
     Udp(s).talk(1)
     connection.talk(1)
-
-
-@scenario
-def sctp(s: Scenario) -> None:
-    """An SCTP association begins; this box forwards it."""
-    s.lan(IP(src=CLIENT, dst=SERVER, id=0x4242) / SCTP(sport=9, dport=9, tag=0) / SCTPChunkInit(init_tag=7))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from scapy.layers.inet import ICMP, IP, UDP, IPOption_NOP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop
 from scapy.layers.l2 import GRE
-from scapy.layers.sctp import SCTP, SCTPChunkInit
 
 from scenarios.author import (
     CLIENT,
@@ -25,6 +24,7 @@ from scenarios.author import (
 )
 from scenarios.topics.forwarding import DATA, pieces, pieces6
 from scenarios.topics.nat import quoting
+from scenarios.topics.sctp import WAYS, Association
 
 ACCT = {"net__netfilter__nf_conntrack_acct": 1}
 MASQUERADE = 'chain post { type nat hook postrouting priority srcnat; oifname "wan0" masquerade; }'
@@ -726,7 +726,9 @@ def frames_to_others(s: Scenario) -> None:
 def sctp(s: Scenario) -> None:
     """An SCTP association with a flowtable."""
     s.rules = flowtable()
-    s.lan(IP(src=CLIENT, dst=SERVER, id=0x4242) / SCTP(sport=9, dport=9, tag=0) / SCTPChunkInit(init_tag=7))
+    association = Association(s)
+    association.steps(WAYS["established"])
+    association.steps("data <sack data <sack")
 
 
 @scenario

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
+from flowtable.packet.packet import SCTP
+from flowtable.packet.sctp import chunks
 from flowtable.ruleset.expressions.headers import Field
 from flowtable.ruleset.expressions.payload import field_reader
 from flowtable.ruleset.lexer import Kind
@@ -17,14 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flowtable.packet.packet import Packet
+    from flowtable.packet.sctp import Chunk
     from flowtable.ruleset.code import Load
     from flowtable.ruleset.compiler import Compiler
     from flowtable.ruleset.json.value import Json
     from flowtable.ruleset.parser import Parser
     from flowtable.ruleset.source import Span
 
-_SCTP: Final = 132
-_HEADER: Final = 12
 _COMMON: Final = {
     "type": Field(0, INTEGER[8]),
     "flags": Field(8, INTEGER[8]),
@@ -111,30 +112,22 @@ class SctpChunk(Selector):
         del compiler
         number, field = _CHUNKS[self.chunk][0], self.field
         if field is None:
-            return lambda packet: int(any(found == number for found, _, _ in _chunks(packet)))
+            return lambda packet: int(any(found.kind == number for found in _chunks(packet)))
         read, first, end = field_reader(field), field.first, field.end
 
         def load(packet: Packet) -> int | None:
-            for found, offset, length in _chunks(packet):
-                if found == number:
-                    return read(packet.data, offset + first) if end <= length else None
+            for found in _chunks(packet):
+                if found.kind == number:
+                    return read(packet.data, found.at + first) if end <= found.length else None
             return None
 
         return load
 
 
-def _chunks(packet: Packet) -> Iterator[tuple[int, int, int]]:
-    """Kind, offset in the packet, and length of each chunk; nothing where there is no SCTP."""
-    data = packet.data
-    if packet.l4proto != _SCTP or packet.fragoff or not packet.thoff:
-        return
-    offset = packet.thoff + _HEADER
-    while offset + 4 <= len(data):
-        length = data[offset + 2] << 8 | data[offset + 3]
-        if not length:
-            return
-        yield data[offset], offset, length
-        offset += length + 3 & ~3
+def _chunks(packet: Packet) -> Iterator[Chunk]:
+    """Its chunks as far as they have a length; none where there is no SCTP header."""
+    if packet.l4proto == SCTP and not packet.fragoff and packet.thoff:
+        yield from (chunk for chunk in chunks(packet.data, packet.thoff) if chunk.length)
 
 
 def parse(parser: Parser, start: Span) -> SctpChunk:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.checksum import CHECKSUM_OFFSETS, adjust, delta
-from flowtable.packet.crc32c import crc32c
 from flowtable.packet.packet import ICMP, TCP, UDP
 from flowtable.packet.parse import dissect_unchecked
+from flowtable.packet.sctp import fill_checksum
 from flowtable.ruleset.expressions.tcp_option import find, header_end
 from flowtable.ruleset.selector import Layer
 
@@ -33,7 +33,6 @@ _TAG_CONTROL: Final = 14
 _TCP_CHECKSUM: Final = 16
 _MAXSEG: Final = 2
 _NOP: Final = 1
-_SCTP_CHECKSUM: Final = 8
 _WITH_PSEUDO_HEADER: Final = frozenset(
     (("ip", "saddr"), ("ip", "daddr"), ("ip6", "saddr"), ("ip6", "daddr"), ("ip6", "length"))
 )
@@ -71,7 +70,7 @@ def payload_store(target: Payload) -> Store:
             _replace_transport(packet, change)
         packet.data[base + field.first : base + field.end] = new
         if sctp:
-            _fill_sctp(packet)
+            fill_checksum(packet.data, packet.thoff)
         if parsed:
             dissect_unchecked(packet)
         return True
@@ -141,15 +140,6 @@ def _replace_transport(packet: Packet, change: int) -> None:
     if packet.l4proto == UDP and not any(packet.data[at : at + 2]):
         return
     _replace(packet.data, at, change)
-
-
-def _fill_sctp(packet: Packet) -> None:
-    """Ref: include/net/sctp/checksum.h:sctp_compute_cksum."""
-    at = packet.thoff + _SCTP_CHECKSUM
-    if at + 4 > len(packet.data):
-        return
-    packet.data[at : at + 4] = bytes(4)
-    packet.data[at : at + 4] = crc32c(packet.data[packet.thoff :]).to_bytes(4, "little")
 
 
 def _link_store(field: Field, shift: int) -> Store:
