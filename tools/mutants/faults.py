@@ -209,7 +209,7 @@ FAULTS: Final = (
     Fault(
         "teardown leaves the status",
         _FLOWTABLE,
-        "            connection.status &= ~Status.OFFLOAD\n        if not entry",
+        "            self._conntrack.take_back(connection)\n        if not entry",
         "            pass\n        if not entry",
         "flow",
     ),
