@@ -17,6 +17,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet as Scapy
 
 from flowtable.clock import SECOND
+from flowtable.datapath.reference import ReferenceDatapath
 from flowtable.flows.teardown import Teardown
 from flowtable.packet.packet import IPV4
 from flowtable.profile import DEFAULT, PROFILES, Profile
@@ -73,6 +74,7 @@ class Rig:
     wan: str
     offloads: bool
     profile: Profile = DEFAULT
+    datapath: Any = ReferenceDatapath
     now: int = START
     sent: list[Sent] = field(default_factory=list)
 
@@ -102,6 +104,7 @@ class Rig:
             topology,
             parse(rules, "ruleset.nft"),
             profile=self.profile,
+            datapath=self.datapath,
             transmit=lambda device, frame, time: self.sent.append(Sent(device.name, told(frame))),
         )
         self.box.advance(self.now)

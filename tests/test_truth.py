@@ -35,7 +35,9 @@ def test_the_default_profile_is_identical_or_says_why_not(folder):
 @pytest.mark.parametrize("folder", FOLDERS, ids=name)
 def test_the_fast_path_in_c_makes_the_same_of_it(folder):
     profile = PROFILES[KERNEL]
-    assert replay(folder, profile, NativeDatapath) == replay(folder, profile)
+    expected = replay(folder, profile)
+    assert replay(folder, profile, NativeDatapath) == expected
+    assert replay(folder, profile, NativeDatapath, bursts=True) == expected
 
 
 def test_scenarios_are_what_their_descriptions_say(tmp_path):

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from flowtable.cli.chance import Chance
 from flowtable.cli.listing import connection_lines
+from flowtable.clock import NEVER
 from flowtable.datapath.reference import ReferenceDatapath
 from flowtable.events import load as load_events
+from flowtable.packet.burst import Burst
 from flowtable.profile import Profile
 from flowtable.router import Box
 from flowtable.ruleset import parse, print_ruleset
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
     from flowtable.flows.flowtable import DatapathFactory
 
 
-def replay(folder: Folder, profile: Profile, datapath: DatapathFactory = ReferenceDatapath) -> Outcome:
-    """Play a scenario on the box."""
+def replay(
+    folder: Folder, profile: Profile, datapath: DatapathFactory = ReferenceDatapath, *, bursts: bool = False
+) -> Outcome:
+    """Play a scenario on the box, frame by frame or in bursts as long as can be."""
     chance = Chance()
     sent: list[Sent] = []
     ruleset = parse(folder.text("ruleset.nft"), "ruleset.nft")
@@ -33,13 +37,26 @@ def replay(folder: Folder, profile: Profile, datapath: DatapathFactory = Referen
     )
     box.advance(START)
     agenda = load_events(folder.text("events.yaml") or "[]")
-    for record in folder.frames("input.pcapng"):
-        while agenda and START + agenda[0].at <= record.time:
+    records = folder.frames("input.pcapng")
+    for record in records:
+        chance.saw(record.data)
+    at = 0
+    while at < len(records):
+        first = records[at]
+        while agenda and START + agenda[0].at <= first.time:
             event = agenda.pop(0)
             box.advance(START + event.at)
             event.happen(box)
-        chance.saw(record.data)
-        box.receive(box.topology.devices[record.interface], record.data, record.time)
+        devices = box.topology.devices
+        if not bursts:
+            box.receive(devices[first.interface], first.data, first.time)
+            at += 1
+            continue
+        until = START + agenda[0].at if agenda else NEVER
+        end = next((i for i in range(at, len(records)) if records[i].time >= until), len(records))
+        frames = ((devices[each.interface].index, each.data, each.time) for each in records[at:end])
+        box.receive_many(Burst.of(frames))
+        at = end
     for event in agenda:
         box.advance(START + event.at)
         event.happen(box)

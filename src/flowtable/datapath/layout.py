@@ -42,18 +42,25 @@ PORT_STATION: Final = 1
 PORT_PROMISCUOUS: Final = 2
 """All frames come in."""
 
+DOOR_IN: Final = 1 << 0
+"""Frames from here that are addressed as the door says are for this flowtable alone to judge."""
+DOOR_OUT: Final = 1 << 1
+"""Frames leave here by a wire, and nothing else sees them."""
+
 STOP_END: Final = 0
 """All frames were forwarded."""
 STOP_MISS: Final = 1
-"""A frame takes the classic path; ``Batch.miss`` says why."""
-STOP_PORT: Final = 2
-"""A frame is not for the flowtable to judge."""
+"""The next frame takes the classic path; ``Batch.miss`` says why."""
+STOP_DOOR: Final = 2
+"""The next frame is not for the flowtable to judge."""
 STOP_TIME: Final = 3
-"""Something else is due before the frame."""
+"""Something else is due before the next frame."""
 STOP_HANDOVER: Final = 4
-"""A frame is for the neighbour layer to see."""
+"""The next frame is for the neighbour layer to see."""
 STOP_SPACE: Final = 5
-"""There is no room for another frame."""
+"""There is no room for the next frame."""
+STOP_EXIT: Final = 6
+"""The last frame that was forwarded does not leave by a wire."""
 
 
 class Config(Structure):
@@ -187,33 +194,46 @@ class Port(Structure):
     _fields_ = (("mac", c_uint8 * 6), ("state", c_uint8), ("reserved", c_uint8))
 
 
-class Sent(Structure):
-    """A frame that left."""
+class Door(Structure):
+    """What frames may be forwarded in bursts on a device, by its index. In-process only."""
 
-    _fields_ = (("device", c_uint32), ("length", c_uint32))
+    _fields_ = (
+        ("mac", c_uint8 * 6),
+        ("other", c_uint8 * 6),  # another address of the box there, or the same
+        ("flags", c_uint8),
+        ("reserved", c_uint8 * 3),
+    )
+
+
+class Burst(Structure):
+    """Frames in one piece of memory: a ``flowtable.packet.burst.Burst``. In-process only."""
+
+    _fields_ = (
+        ("frames", c_void_p),
+        ("offsets", c_void_p),  # 32 bits each, in bytes
+        ("lengths", c_void_p),  # 32 bits each
+        ("devices", c_void_p),  # 32 bits each, by their indexes
+        ("times", c_void_p),  # 64 bits each, nanoseconds
+        ("count", c_uint32),
+        ("size", c_uint32),  # of `frames`; bytes
+    )
 
 
 class Batch(Structure):
     """Frames to forward, and what became of them. In-process only."""
 
     _fields_ = (
-        ("frames", c_void_p),  # one behind the other
-        ("lengths", c_void_p),  # 32 bits each
-        ("iifs", c_void_p),  # 32 bits each
-        ("times", c_void_p),  # 64 bits each, nanoseconds
+        ("arrived", Burst),
+        ("left", Burst),  # `count` of them so far
         ("until", c_uint64),  # the time of frames not to be touched
-        ("out", c_void_p),
-        ("sent", c_void_p),
-        ("count", c_uint32),
-        ("out_size", c_uint32),
-        ("done", c_uint32),  # frames forwarded; the next one is why it stopped
-        ("out_used", c_uint32),
+        ("next", c_uint32),  # the first to forward; then the one at which it stopped
+        ("room", c_uint32),  # how many frames may leave
+        ("used", c_uint32),  # bytes of those that leave
         ("stop", c_uint32),
         ("miss", c_uint32),  # for STOP_MISS
         ("end", c_uint32),  # for STOP_MISS: why it ends the flow of `entry`
         ("entry", c_uint32),
         ("reply", c_uint32),  # for STOP_HANDOVER: the direction of `entry`
-        ("reserved", c_uint32),
     )
 
 
@@ -229,7 +249,8 @@ STRUCTURES: Final[dict[str, type[Structure]]] = {
     "ft_next_hop": NextHop,
     "ft_ending": Ending,
     "ft_port": Port,
-    "ft_sent": Sent,
+    "ft_door": Door,
+    "ft_burst": Burst,
     "ft_batch": Batch,
 }
 """By their names in C."""
@@ -250,12 +271,15 @@ CONSTANTS: Final[dict[str, int]] = {
     "FT_PORT_CLOSED": PORT_CLOSED,
     "FT_PORT_STATION": PORT_STATION,
     "FT_PORT_PROMISCUOUS": PORT_PROMISCUOUS,
+    "FT_DOOR_IN": DOOR_IN,
+    "FT_DOOR_OUT": DOOR_OUT,
     "FT_STOP_END": STOP_END,
     "FT_STOP_MISS": STOP_MISS,
-    "FT_STOP_PORT": STOP_PORT,
+    "FT_STOP_DOOR": STOP_DOOR,
     "FT_STOP_TIME": STOP_TIME,
     "FT_STOP_HANDOVER": STOP_HANDOVER,
     "FT_STOP_SPACE": STOP_SPACE,
+    "FT_STOP_EXIT": STOP_EXIT,
 }
 
 MISSES: Final[tuple[Miss, ...]] = tuple(Miss)

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import as_file, files
 from typing import Any, Final
 
-from flowtable.datapath.layout import Batch, Config, Entry, Flow, Key, Link, LinkKey, NextHop, Port
+from flowtable.datapath.layout import Batch, Config, Door, Entry, Flow, Key, Link, LinkKey, NextHop
 
 NAME: Final = "libflowtable.so"
 """The package build puts it beside the sources in C."""
@@ -15,7 +15,7 @@ NAME: Final = "libflowtable.so"
 _PROTOTYPES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "ft_new": (c_void_p, (POINTER(Config),)),
     "ft_free": (None, (c_void_p,)),
-    "ft_set_ports": (None, (c_void_p, POINTER(Port), c_uint32)),
+    "ft_set_doors": (None, (c_void_p, POINTER(Door), c_uint32)),
     "ft_entry": (POINTER(Entry), (c_void_p, c_uint32)),
     "ft_next_hop": (POINTER(NextHop), (c_void_p, c_uint32)),
     "ft_set_link": (c_int, (c_void_p, POINTER(LinkKey), POINTER(Link))),

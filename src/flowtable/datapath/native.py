@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import weakref
-from ctypes import addressof, byref, create_string_buffer, pointer
+from ctypes import byref, c_char, c_char_p, c_void_p, cast, pointer
 from typing import TYPE_CHECKING, Any, Final
 
-from flowtable.datapath import library
+from flowtable.datapath import layout, library
 from flowtable.datapath.layout import (
+    DOOR_IN,
+    DOOR_OUT,
     ENDS,
     HEAD_MAX,
     MISSES,
+    STOP_EXIT,
     STOP_HANDOVER,
     STOP_MISS,
     Batch,
@@ -21,15 +24,17 @@ from flowtable.datapath.layout import (
     Link,
     LinkKey,
     NextHop,
-    Sent,
 )
 from flowtable.datapath.reference import ReferenceDatapath
 from flowtable.datapath.tables import Installer, expressible, settings
 from flowtable.flows.entry import FlowFlag
+from flowtable.packet.burst import Burst
 from flowtable.packet.miss import Miss
 
 if TYPE_CHECKING:
-    from flowtable.flows.datapath import OnEnd, Outcome
+    from collections.abc import Mapping
+
+    from flowtable.flows.datapath import Door, OnEnd, Outcome
     from flowtable.flows.entry import FlowEntry
     from flowtable.profile import Profile
     from flowtable.ruleset.family import Family
@@ -37,6 +42,10 @@ if TYPE_CHECKING:
 
 FRAME_MAX: Final = 0x1_0000 + HEAD_MAX
 """The longest frame: an IP packet of 65535 bytes and its link-layer header."""
+_JUDGED: Final = (STOP_MISS, STOP_HANDOVER)
+_LAST_TIME: Final = (1 << 64) - 1
+_DOORS_MAX: Final = 1 << 16
+"""Frames of devices with higher indexes are forwarded one by one."""
 
 
 class NativeTables:
@@ -59,6 +68,20 @@ class NativeTables:
     def memory(self) -> int:
         """Bytes that they take."""
         return int(self.library.ft_memory(self.handle))
+
+    def set_doors(self, doors: Mapping[int, Door]) -> None:
+        """Say what frames may be forwarded in bursts, by the indexes of devices."""
+        few = {index: door for index, door in doors.items() if index < _DOORS_MAX}
+        count = 1 + max(few, default=-1)
+        self._doors = (layout.Door * count)()  # the library reads it from now on
+        for index, door in few.items():
+            place = self._doors[index]
+            if door.addresses:
+                place.mac[:], place.other[:] = door.addresses[0], door.addresses[-1]
+                place.flags |= DOOR_IN
+            if door.wire:
+                place.flags |= DOOR_OUT
+        self.library.ft_set_doors(self.handle, self._doors, count)
 
     def set_link(self, key: LinkKey, link: Link) -> None:
         """Add a link, or say something else of it."""
@@ -113,12 +136,15 @@ class NativeDatapath:
         self._tunnels = profile.tunnels
         self._on_end = on_end
         self._devices: dict[int, Device] = {}
-        self._out = create_string_buffer(FRAME_MAX)
-        self._view = memoryview(self._out)
-        self._sent = Sent()
-        self._batch = Batch(out=addressof(self._out), sent=addressof(self._sent), out_size=FRAME_MAX)
+        self._left = Burst(bytearray(FRAME_MAX), 1)
+        self._batch = Batch(room=1)
+        _point(self._batch.left, self._left)
         self._batch_pointer = pointer(self._batch)
         self._process: Any = self.tables.library.ft_process_one
+        self._bursts = Batch()
+        self._bursts_pointer = pointer(self._bursts)
+        self._process_many: Any = self.tables.library.ft_process
+        self._arriving = self._leaving = Burst(b"", 0)
 
     def install(self, entry: FlowEntry) -> None:
         """Forward by an entry, or bring an installed one up to date after a change to it.
@@ -156,10 +182,56 @@ class NativeDatapath:
         """Forward one frame that arrived on the device with index ``iif``."""
         batch = self._batch
         self._process(self.tables.handle, frame, len(frame), iif, now, self._batch_pointer)
-        if batch.done:
-            return self._devices[self._sent.device], self._view[: batch.out_used].tobytes()
+        if batch.left.count:
+            return self._devices[self._left.devices[0]], self._left.frame(0)
+        return self._judged(batch, frame, iif, now)
+
+    def set_doors(self, doors: Mapping[int, Door]) -> None:
+        """Say which frames ``forward`` may take, by the indexes of the devices of the box."""
+        self.tables.set_doors(doors)
+
+    def forward(self, burst: Burst, first: int, until: int, left: Burst) -> tuple[int, bool]:
+        """Forward frames of a burst in their order, until one of them is not simply forwarded.
+
+        Args:
+            burst: frames that arrived.
+            first: the first of them to forward.
+            until: frames of this time and later are not touched, nanoseconds.
+            left: where those go that leave; what it held is overwritten.
+
+        Returns:
+            The place of the first frame that is not among them, and whether it was looked at:
+            ``outcome`` tells then what becomes of it.
+        """
+        batch = self._bursts
+        if burst is not self._arriving:
+            _point(batch.arrived, burst)
+            self._arriving = burst
+        if left is not self._leaving:
+            _point(batch.left, left)
+            batch.room = left.room
+            self._leaving = left
+        batch.left.count = batch.used = 0
+        batch.next = first
+        batch.until = min(until, _LAST_TIME)
+        self._process_many(self.tables.handle, self._bursts_pointer)
+        left.count = batch.left.count
+        if batch.stop == STOP_EXIT:
+            left.count -= 1
+            return batch.next - 1, True
+        return batch.next, batch.stop in _JUDGED
+
+    def outcome(self, burst: Burst, place: int) -> Outcome:
+        """What becomes of the frame at which ``forward`` has stopped, as ``process`` says it. Ask once."""
+        left = self._leaving
+        if self._bursts.stop == STOP_EXIT:
+            return self._devices[left.devices[left.count]], left.frame(left.count)
+        return self._judged(self._bursts, burst.frame(place), burst.devices[place], burst.times[place])
+
+    def _judged(self, batch: Batch, frame: bytes, iif: int, now: int) -> Outcome:
+        """What becomes of a frame that C did not forward."""
         if batch.stop == STOP_HANDOVER:
-            return self._hand_over(frame, now)
+            return self._hand_over(batch, frame, now)
         assert batch.stop == STOP_MISS
         miss: Miss = MISSES[batch.miss - 1]
         if batch.end:
@@ -169,15 +241,29 @@ class NativeDatapath:
             return self._others.process(frame, iif, now)
         return miss
 
-    def _hand_over(self, frame: bytes, now: int) -> Outcome:
+    def _hand_over(self, batch: Batch, frame: bytes, now: int) -> Outcome:
         """Have the path forward a packet that the neighbour layer wants to see."""
-        installed = self._installer.entries[self._batch.entry]
-        path = installed.directions[self._batch.reply].path
+        installed = self._installer.entries[batch.entry]
+        path = installed.directions[batch.reply].path
         around = path.encapsulation
         outcome: Outcome
         outcome = path.forward(frame, now) if around is None else path.encapsulated(around, frame, now)
         installed.shared.closing |= bool(installed.entry.flags & FlowFlag.CLOSING)
         return outcome
+
+
+def _point(place: layout.Burst, burst: Burst) -> None:
+    """Have C see a burst, which has to stay as it is."""
+    frames = burst.frames
+    if isinstance(frames, bytes):
+        place.frames = cast(c_char_p(frames), c_void_p)
+    else:
+        place.frames = cast((c_char * len(frames)).from_buffer(frames), c_void_p)
+    place.offsets, place.lengths, place.devices, place.times = (
+        each.buffer_info()[0] for each in (burst.offsets, burst.lengths, burst.devices, burst.times)
+    )
+    place.count = burst.count
+    place.size = len(frames)
 
 
 def _done(result: int) -> None:

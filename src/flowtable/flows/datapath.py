@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.teardown import Teardown
+    from flowtable.packet.burst import Burst
     from flowtable.packet.miss import Miss
     from flowtable.topology.device import Device
 
@@ -73,4 +74,46 @@ class Datapath(Protocol):
 
     def process(self, frame: bytes, iif: int, now: int) -> Outcome:
         """Forward one frame that arrived on the device with index ``iif``."""
+        ...
+
+
+@dataclass(slots=True, frozen=True)
+class Door:
+    """What frames may be forwarded in bursts on a device.
+
+    Attributes:
+        addresses: the MAC addresses, up to two, of frames that nothing but the flowtable sees before
+            the classic path does; empty for none.
+        wire: whether frames that leave there are on a wire then, and seen by nothing else.
+    """
+
+    addresses: tuple[bytes, ...] = ()
+    wire: bool = False
+
+
+@runtime_checkable
+class BurstDatapath(Protocol):
+    """A ``Datapath`` that also forwards many frames at once."""
+
+    def set_doors(self, doors: Mapping[int, Door]) -> None:
+        """Say which frames ``forward`` may take, by the indexes of the devices of the box."""
+        ...
+
+    def forward(self, burst: Burst, first: int, until: int, left: Burst) -> tuple[int, bool]:
+        """Forward frames of a burst in their order, until one of them is not simply forwarded.
+
+        Args:
+            burst: frames that arrived.
+            first: the first of them to forward.
+            until: frames of this time and later are not touched, nanoseconds.
+            left: where those go that leave; what it held is overwritten.
+
+        Returns:
+            The place of the first frame that is not among them, and whether it was looked at:
+            ``outcome`` tells then what becomes of it.
+        """
+        ...
+
+    def outcome(self, burst: Burst, place: int) -> Outcome:
+        """What becomes of the frame at which ``forward`` has stopped, as ``process`` says it. Ask once."""
         ...

@@ -13,9 +13,10 @@ from flowtable.packet import icmp, icmpv6
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.profile import DEFAULT
-from flowtable.router import arp_hooks, egress, hooks, ingress, output, prerouting, stack
+from flowtable.router import arp_hooks, bursts, egress, hooks, ingress, output, prerouting, stack
 from flowtable.router.ageing import Ageing
 from flowtable.router.arp import Arp
+from flowtable.router.bursts import Doors
 from flowtable.router.environment import BoxEnvironment
 from flowtable.router.icmp import Icmp
 from flowtable.router.icmpv6 import Icmpv6
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.flowtable import DatapathFactory
     from flowtable.flows.teardown import Teardown
+    from flowtable.packet.burst import Burst
     from flowtable.packet.packet import Packet
     from flowtable.profile import Profile
     from flowtable.ruleset.environment import LogEntry
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from flowtable.topology.topology import Topology
 
     Transmit = Callable[[Device, bytes, int], None]
+    TransmitMany = Callable[[Burst], None]
     Log = Callable[[Packet, LogEntry], None]
 
 
@@ -91,6 +94,8 @@ class Box:
         statistics: what was counted so far.
         now: the time of the last ``receive`` or ``advance``, nanoseconds.
         transmit: called with device, frame and time of every frame that leaves.
+        transmit_many: called in its place with frames that leave together, None to have ``transmit``
+            called with each. They are overwritten when it has returned.
         log: called with what ``log`` statements log.
         skip_opaque: packets pass rules that cannot be evaluated.
     """
@@ -125,6 +130,7 @@ class Box:
         self.topology = topology
         self.skip_opaque = skip_opaque
         self.transmit = transmit
+        self.transmit_many: TransmitMany | None = None
         self.log = log or _forget
         self._flow_ended = flow_ended
         self.now = 0
@@ -250,6 +256,7 @@ class Box:
             device.index for device in devices if not device.ethernet and not device.loopback
         )
         self.tunnels.follow(devices)
+        self._doors: Doors | None = None
         self.egress_hooks = {
             device.index: chains
             for device in devices
@@ -268,6 +275,22 @@ class Box:
             self.advance(now)
         self.now = now
         ingress.receive(self, device, frame, now)
+
+    def receive_many(self, burst: Burst) -> None:
+        """Take frames off wires, as ``receive`` takes each of them, and with the same effects.
+
+        Args:
+            burst: the frames, by the indexes of the topology's devices; no earlier than what came
+                before.
+        """
+        bursts.receive(self, burst, self._alarm)
+
+    @property
+    def doors(self) -> Doors:
+        """Where bursts may pass."""
+        if self._doors is None:
+            self._doors = Doors(self)
+        return self._doors
 
     def advance(self, now: int) -> None:
         """Run the timers that are due by ``now``, each at its own time, in their order."""

@@ -34,6 +34,7 @@ from flowtable.topology.dsa import DsaPort
 from flowtable.topology.macvlan import Macvlan
 
 if TYPE_CHECKING:
+    from flowtable.flows.datapath import Outcome
     from flowtable.router.box import Box
     from flowtable.router.hooks import IngressHook, Process
     from flowtable.router.stack import Above
@@ -115,7 +116,23 @@ def receive(box: Box, device: Device, frame: bytes, now: int) -> None:
         if passed is None:
             return
         frame = passed
+    _go_on(box, device, above, frame, pkttype, now)
 
+
+def judged(box: Box, device: Device, frame: bytes, outcome: Outcome, now: int) -> None:
+    """Take a frame off the wire that the device takes, and that its flowtable has looked at already."""
+    statistics = box.statistics
+    statistics.ingress += 1
+    if not isinstance(outcome, Miss):
+        _bypass(box, outcome)
+        return
+    statistics.misses[outcome] += 1
+    pkttype = _HOST if frame[:6] == device.mac else _OTHERHOST
+    _go_on(box, device, box.ports[device.index].above, frame, pkttype, now)
+
+
+def _go_on(box: Box, device: Device, above: Above | None, frame: bytes, pkttype: int, now: int) -> None:
+    """A frame has passed all that is registered at ingress."""
     if above is not None and _climbed(box, device, above, frame, pkttype):
         return
     ethertype = frame[12:14]

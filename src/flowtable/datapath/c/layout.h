@@ -20,12 +20,15 @@
 #define FT_PORT_CLOSED 0x0
 #define FT_PORT_STATION 0x1
 #define FT_PORT_PROMISCUOUS 0x2
+#define FT_DOOR_IN 0x1
+#define FT_DOOR_OUT 0x2
 #define FT_STOP_END 0x0
 #define FT_STOP_MISS 0x1
-#define FT_STOP_PORT 0x2
+#define FT_STOP_DOOR 0x2
 #define FT_STOP_TIME 0x3
 #define FT_STOP_HANDOVER 0x4
 #define FT_STOP_SPACE 0x5
+#define FT_STOP_EXIT 0x6
 
 enum ft_miss {
 	FT_MISS_NONE,
@@ -223,50 +226,60 @@ _Static_assert(__builtin_offsetof(struct ft_port, state) == 6, "layout");
 _Static_assert(__builtin_offsetof(struct ft_port, reserved) == 7, "layout");
 _Static_assert(sizeof(struct ft_port) == 8, "layout");
 
-struct ft_sent {
-	ft_u32 device;
-	ft_u32 length;
+struct ft_door {
+	ft_u8 mac[6];
+	ft_u8 other[6];
+	ft_u8 flags;
+	ft_u8 reserved[3];
 };
-_Static_assert(__builtin_offsetof(struct ft_sent, device) == 0, "layout");
-_Static_assert(__builtin_offsetof(struct ft_sent, length) == 4, "layout");
-_Static_assert(sizeof(struct ft_sent) == 8, "layout");
+_Static_assert(__builtin_offsetof(struct ft_door, mac) == 0, "layout");
+_Static_assert(__builtin_offsetof(struct ft_door, other) == 6, "layout");
+_Static_assert(__builtin_offsetof(struct ft_door, flags) == 12, "layout");
+_Static_assert(__builtin_offsetof(struct ft_door, reserved) == 13, "layout");
+_Static_assert(sizeof(struct ft_door) == 16, "layout");
+
+struct ft_burst {
+	ft_u64 frames;
+	ft_u64 offsets;
+	ft_u64 lengths;
+	ft_u64 devices;
+	ft_u64 times;
+	ft_u32 count;
+	ft_u32 size;
+};
+_Static_assert(__builtin_offsetof(struct ft_burst, frames) == 0, "layout");
+_Static_assert(__builtin_offsetof(struct ft_burst, offsets) == 8, "layout");
+_Static_assert(__builtin_offsetof(struct ft_burst, lengths) == 16, "layout");
+_Static_assert(__builtin_offsetof(struct ft_burst, devices) == 24, "layout");
+_Static_assert(__builtin_offsetof(struct ft_burst, times) == 32, "layout");
+_Static_assert(__builtin_offsetof(struct ft_burst, count) == 40, "layout");
+_Static_assert(__builtin_offsetof(struct ft_burst, size) == 44, "layout");
+_Static_assert(sizeof(struct ft_burst) == 48, "layout");
 
 struct ft_batch {
-	ft_u64 frames;
-	ft_u64 lengths;
-	ft_u64 iifs;
-	ft_u64 times;
+	struct ft_burst arrived;
+	struct ft_burst left;
 	ft_u64 until;
-	ft_u64 out;
-	ft_u64 sent;
-	ft_u32 count;
-	ft_u32 out_size;
-	ft_u32 done;
-	ft_u32 out_used;
+	ft_u32 next;
+	ft_u32 room;
+	ft_u32 used;
 	ft_u32 stop;
 	ft_u32 miss;
 	ft_u32 end;
 	ft_u32 entry;
 	ft_u32 reply;
-	ft_u32 reserved;
 };
-_Static_assert(__builtin_offsetof(struct ft_batch, frames) == 0, "layout");
-_Static_assert(__builtin_offsetof(struct ft_batch, lengths) == 8, "layout");
-_Static_assert(__builtin_offsetof(struct ft_batch, iifs) == 16, "layout");
-_Static_assert(__builtin_offsetof(struct ft_batch, times) == 24, "layout");
-_Static_assert(__builtin_offsetof(struct ft_batch, until) == 32, "layout");
-_Static_assert(__builtin_offsetof(struct ft_batch, out) == 40, "layout");
-_Static_assert(__builtin_offsetof(struct ft_batch, sent) == 48, "layout");
-_Static_assert(__builtin_offsetof(struct ft_batch, count) == 56, "layout");
-_Static_assert(__builtin_offsetof(struct ft_batch, out_size) == 60, "layout");
-_Static_assert(__builtin_offsetof(struct ft_batch, done) == 64, "layout");
-_Static_assert(__builtin_offsetof(struct ft_batch, out_used) == 68, "layout");
-_Static_assert(__builtin_offsetof(struct ft_batch, stop) == 72, "layout");
-_Static_assert(__builtin_offsetof(struct ft_batch, miss) == 76, "layout");
-_Static_assert(__builtin_offsetof(struct ft_batch, end) == 80, "layout");
-_Static_assert(__builtin_offsetof(struct ft_batch, entry) == 84, "layout");
-_Static_assert(__builtin_offsetof(struct ft_batch, reply) == 88, "layout");
-_Static_assert(__builtin_offsetof(struct ft_batch, reserved) == 92, "layout");
-_Static_assert(sizeof(struct ft_batch) == 96, "layout");
+_Static_assert(__builtin_offsetof(struct ft_batch, arrived) == 0, "layout");
+_Static_assert(__builtin_offsetof(struct ft_batch, left) == 48, "layout");
+_Static_assert(__builtin_offsetof(struct ft_batch, until) == 96, "layout");
+_Static_assert(__builtin_offsetof(struct ft_batch, next) == 104, "layout");
+_Static_assert(__builtin_offsetof(struct ft_batch, room) == 108, "layout");
+_Static_assert(__builtin_offsetof(struct ft_batch, used) == 112, "layout");
+_Static_assert(__builtin_offsetof(struct ft_batch, stop) == 116, "layout");
+_Static_assert(__builtin_offsetof(struct ft_batch, miss) == 120, "layout");
+_Static_assert(__builtin_offsetof(struct ft_batch, end) == 124, "layout");
+_Static_assert(__builtin_offsetof(struct ft_batch, entry) == 128, "layout");
+_Static_assert(__builtin_offsetof(struct ft_batch, reply) == 132, "layout");
+_Static_assert(sizeof(struct ft_batch) == 136, "layout");
 
 #endif
