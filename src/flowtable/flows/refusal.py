@@ -102,6 +102,7 @@ class Refusal(Reason):
     VLAN_NOT_ON_BRIDGE = PathFailure.VLAN_NOT_ON_BRIDGE.value
     VLAN_ONE_WAY = PathFailure.VLAN_ONE_WAY.value
     PORT_BLOCKED = PathFailure.PORT_BLOCKED.value
+    UNKNOWN_DEVICE = PathFailure.UNKNOWN_DEVICE.value
     NO_SESSION = PathFailure.NO_SESSION.value
     TUNNEL_ROUTE = PathFailure.TUNNEL_ROUTE.value
     TUNNEL_LIMIT = PathFailure.TUNNEL_LIMIT.value

@@ -35,6 +35,8 @@ class DeviceKind(Enum):
     IPIP = "ipip"
     IP6IP6 = "ip6ip6"
     SIT = "sit"
+    OTHER = "other"
+    """A device of a running kernel that no frame with MAC addresses passes, and that is none of these."""
 
 
 class AddrGenMode(Enum):
@@ -197,6 +199,7 @@ _NOT_ETHERNET: Final = frozenset(
         DeviceKind.IPIP,
         DeviceKind.IP6IP6,
         DeviceKind.SIT,
+        DeviceKind.OTHER,
     }
 )
 

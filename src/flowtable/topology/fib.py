@@ -5,7 +5,7 @@ Ref: net/ipv4/fib_trie.c, net/ipv4/fib_semantics.c, net/ipv6/route.c.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any, Final
@@ -117,8 +117,8 @@ class Fib:
 
     def _resolve(self, destination: bytes, oif: Device | None) -> Route | None:
         value = int.from_bytes(destination)
-        for table in (RouteTable.LOCAL, RouteTable.MAIN, RouteTable.DEFAULT):
-            route = self._tables[table].find(value, oif)
+        for rule in self.rules:
+            route = self._tables[rule.table].find(value, oif)
             if route is not None and route.type is not RouteType.THROW:
                 return self._by_address(destination, route, oif)
         return self._by_address(destination, None, oif)
@@ -208,6 +208,12 @@ class Fib:
         self.invalidate()
         self._notify(RulesChanged(self.family))
 
+    def set_rules(self, rules: Iterable[Rule]) -> None:
+        """Have these rules instead of those that there are."""
+        self.rules.replace(rules)
+        self.invalidate()
+        self._notify(RulesChanged(self.family))
+
     def add(self, route: Route) -> Route:
         """Add a route, checked and completed as Linux does.
 
@@ -223,8 +229,20 @@ class Fib:
         route = self._checked(route)
         if any(route.same(other) for other in self._table(route).at(route)):
             raise TopologyError("File exists: there is such a route already", "to")
-        self._insert(route)
+        self.place(route)
         return route
+
+    def place(self, route: Route, behind: Route | None = None) -> None:
+        """Add a route as it is, which a running kernel has taken already.
+
+        Args:
+            route: what to add.
+            behind: a route of the same prefix and metric that comes after it; None: it is the last.
+        """
+        self._routes[route] = None
+        self._table(route).add(route, behind)
+        self.invalidate()
+        self._notify(RouteChanged(route))
 
     def remove(self, route: Route) -> None:
         """Remove a route that ``add`` returned or a lookup found.
@@ -247,7 +265,7 @@ class Fib:
             self.remove(old)
         for new in routes:
             if not any(new.same(old) for old in self._table(new).at(new)):
-                self._insert(new)
+                self.place(new)
 
     def invalidate(self) -> None:
         """Forget remembered answers: something that they depend on has changed."""
@@ -289,12 +307,6 @@ class Fib:
         if table is None:
             table = self._tables[route.table] = PrefixTable(self._size * 8)
         return table
-
-    def _insert(self, route: Route) -> None:
-        self._routes[route] = None
-        self._table(route).add(route)
-        self.invalidate()
-        self._notify(RouteChanged(route))
 
     def _checked(self, route: Route) -> Route:
         size = self._size

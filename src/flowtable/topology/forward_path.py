@@ -176,6 +176,11 @@ class PathFailure(Reason):
         "a packet may add the flow once the port is up and in state forwarding",
         "net/bridge/br_forward.c:should_deliver",
     )
+    UNKNOWN_DEVICE = (
+        "device of a kind that has no frames with MAC addresses, and that is not known otherwise",
+        "never offloaded on this device",
+        "include/linux/netdevice.h:struct net_device, type",
+    )
     NO_SESSION = (
         "PPPoE session that is not connected",
         "a packet may add the flow once the session is connected",
@@ -222,6 +227,8 @@ class _Walk:
                 return self._dsa(port)
             case Tunnel() as tunnel if self._profile.tunnels and tunnel.kind is not DeviceKind.SIT:
                 return self._tunnel(tunnel)
+            case Device(kind=DeviceKind.OTHER):
+                return PathFailure.UNKNOWN_DEVICE
             case device:
                 return EthernetHop(device)
 

@@ -34,11 +34,14 @@ class PrefixTable:
             for prefixlen in sorted(self._networks, reverse=True)
         ]
 
-    def add(self, route: Route) -> None:
-        """Keep a route, behind those of the same prefix and metric."""
+    def add(self, route: Route, behind: Route | None = None) -> None:
+        """Keep a route, behind those of the same prefix and metric, or before the one given."""
         networks = self._networks.setdefault(route.prefixlen, {})
         routes = networks.setdefault(int.from_bytes(route.destination), [])
-        insort(routes, route, key=lambda r: r.metric)
+        if behind is None:
+            insort(routes, route, key=lambda r: r.metric)
+        else:
+            routes.insert(routes.index(behind), route)
         if len(networks) == 1:
             self._refresh()
 

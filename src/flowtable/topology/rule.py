@@ -6,7 +6,7 @@ Ref: net/core/fib_rules.c, net/ipv4/fib_rules.c, net/ipv6/fib6_rules.c.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -114,7 +114,8 @@ class Rules:
     """The rules of one family in the order in which they are asked.
 
     Attributes:
-        standard: whether they are those that are there from the start.
+        standard: whether they are those that are there from the start: no packet is asked for
+            more than its destination.
     """
 
     __slots__ = ("_rules", "standard")
@@ -148,5 +149,11 @@ class Rules:
         self._rules.remove(rule)
         self._changed()
 
+    def replace(self, rules: Iterable[Rule]) -> None:
+        """Have these instead, in this order where their priorities are the same."""
+        self._rules = sorted(rules, key=lambda rule: rule.priority)
+        self._changed()
+
     def _changed(self) -> None:
-        self.standard = tuple(self._rules) == STANDARD
+        # Linux has no rule for the table `default` in IPv6.
+        self.standard = tuple(self._rules) in (STANDARD, STANDARD[:2])

@@ -267,6 +267,18 @@ class Sysctls:
         table, conf = _CONF[key.table]
         setattr(getattr(self, table).setdefault(key.device, conf()), key.attribute, value)
 
+    def forget(self, device: str) -> None:
+        """What a device had for itself is no more."""
+        for table, _ in _CONF.values():
+            getattr(self, table).pop(device, None)
+
+    def rename(self, device: str, name: str) -> None:
+        """What a device has for itself it keeps under another name."""
+        for table, _ in _CONF.values():
+            confs = getattr(self, table)
+            if device in confs:
+                confs[name] = confs.pop(device)
+
     def stated(self) -> Iterator[tuple[str, int]]:
         """Names (dotted) and values of all that differ from Linux's defaults."""
         for known in fields(self):
@@ -339,6 +351,21 @@ def find(name: str) -> Key:
                 return Key(leaf, own.metadata["range"], prefix, device.replace("/", "."))
         raise TopologyError(f"no such sysctl{_hint(leaf, [own.name for own in fields(conf)])}")
     raise TopologyError(f"no such sysctl{_hint(dotted, [*_GLOBAL, *_ALIASES])}")
+
+
+def general_names() -> Iterator[str]:
+    """The names of all sysctls of the box, of ``all`` and of ``default``, dotted."""
+    yield from _GLOBAL
+    yield from device_names("all")
+    yield from device_names("default")
+
+
+def device_names(device: str) -> Iterator[str]:
+    """The names of all sysctls that a device has for itself, dotted."""
+    for prefix, (_, conf) in _CONF.items():
+        if device != "all" or conf is not NeighConf:
+            for own in fields(conf):
+                yield f"{prefix}.{device.replace('.', '/')}.{own.name}"
 
 
 def _hint(wrong: str, known: list[str]) -> str:

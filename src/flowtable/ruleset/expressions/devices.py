@@ -20,6 +20,7 @@ _TYPES: Final = {
     DeviceKind.IPIP: 768,
     DeviceKind.IP6IP6: 769,
     DeviceKind.SIT: 776,
+    DeviceKind.OTHER: 0xFFFE,
 }
 """ARPHRD numbers of what is not Ethernet. Ref: include/uapi/linux/if_arp.h."""
 

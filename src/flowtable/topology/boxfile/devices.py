@@ -145,7 +145,7 @@ def _kind(item: Field) -> DeviceKind:
     implied = DeviceKind.LOOPBACK if _is_lo(item) else DeviceKind.ETHERNET
     if kind is None:
         return implied
-    said = kind.member(DeviceKind)
+    said = kind.choice({k.value: k for k in (DeviceKind.LOOPBACK, *_KINDS)})
     if (said is DeviceKind.LOOPBACK) != (implied is DeviceKind.LOOPBACK):
         raise kind.fail("lo is the loopback device, and the only one")
     return said
