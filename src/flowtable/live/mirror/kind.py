@@ -1,0 +1,260 @@
+"""Kinds of devices: what ``ip -d link show`` prints behind the kind, and the device that it makes.
+
+Ref: include/uapi/linux/if_link.h:IFLA_INFO_DATA.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from flowtable.clock import SECOND
+from flowtable.live.netlink import attributes, u16, u32
+from flowtable.packet.packet import ETHERTYPE_VLAN
+from flowtable.topology.bond import Bond, BondMode, XmitHashPolicy
+from flowtable.topology.bridge import Bridge
+from flowtable.topology.device import Device, DeviceKind
+from flowtable.topology.macvlan import Macvlan, MacvlanMode
+from flowtable.topology.pppoe import Pppoe
+from flowtable.topology.tunnel import Tunnel
+from flowtable.topology.vlan import Vlan
+from flowtable.topology.vrf import Vrf
+
+ARPHRD_ETHER: Final = 1
+_CENTISECONDS: Final = SECOND // 100
+_USE_ORIGINAL_LIMIT: Final = 0x1
+"""Ref: IP6_TNL_F_IGN_ENCAP_LIMIT."""
+_ANY: Final = (bytes(4), bytes(16))
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRecord:
+    """A device of which nothing is known below: a card, a veth, a TAP, ...
+
+    Attributes:
+        kind: ETHERNET, LOOPBACK or OTHER.
+    """
+
+    kind: DeviceKind
+
+
+@dataclass(frozen=True, slots=True)
+class VlanRecord:
+    """Ref: IFLA_VLAN_*."""
+
+    vid: int
+    protocol: int
+
+
+@dataclass(frozen=True, slots=True)
+class MacvlanRecord:
+    """Ref: IFLA_MACVLAN_*."""
+
+    mode: MacvlanMode
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeRecord:
+    """Ref: IFLA_BR_*; the ageing time is in nanoseconds."""
+
+    ageing_time: int
+    vlan_filtering: bool
+    vlan_protocol: int
+    vlan_default_pvid: int
+
+
+@dataclass(frozen=True, slots=True)
+class BondRecord:
+    """Ref: IFLA_BOND_*; the active slave is an index, 0 for none."""
+
+    mode: BondMode
+    policy: XmitHashPolicy
+    active: int
+
+
+@dataclass(frozen=True, slots=True)
+class VrfRecord:
+    """Ref: IFLA_VRF_*."""
+
+    table: int
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelRecord:
+    """Ref: IFLA_IPTUN_*."""
+
+    kind: DeviceKind
+    local: bytes
+    remote: bytes
+    ttl: int
+    encaplimit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PppRecord:
+    """A PPP device. What it runs over /proc/net/pppoe says; None: that is not known.
+
+    Attributes:
+        session: of PPPoE.
+        peer: MAC address of the access concentrator.
+        lower: name of the device that the session runs over.
+    """
+
+    session: int = 0
+    peer: bytes = bytes(6)
+    lower: str | None = None
+
+
+Kind: TypeAlias = (
+    PlainRecord
+    | VlanRecord
+    | MacvlanRecord
+    | BridgeRecord
+    | BondRecord
+    | VrfRecord
+    | TunnelRecord
+    | PppRecord
+)
+
+_MACVLAN_MODES: Final = {
+    1: MacvlanMode.PRIVATE,
+    2: MacvlanMode.VEPA,
+    4: MacvlanMode.BRIDGE,
+    8: MacvlanMode.PASSTHRU,
+}
+_BOND_MODES: Final = {1: BondMode.ACTIVE_BACKUP, 2: BondMode.BALANCE_XOR, 4: BondMode.LACP}
+_POLICIES: Final = {0: XmitHashPolicy.LAYER2, 1: XmitHashPolicy.LAYER34, 2: XmitHashPolicy.LAYER23}
+_TUNNELS: Final = {"ipip": DeviceKind.IPIP, "ip6tnl": DeviceKind.IP6IP6, "sit": DeviceKind.SIT}
+_INNER_IPV6: Final = 41
+_INNER_IPV4: Final = 4
+_INNER: Final = {DeviceKind.IPIP: _INNER_IPV4, DeviceKind.IP6IP6: _INNER_IPV6, DeviceKind.SIT: _INNER_IPV6}
+
+
+def parse(name: str, hardware: int, kind: str, data: bytes) -> tuple[Kind, str]:
+    """What a device is.
+
+    Args:
+        name: its name.
+        hardware: its ARPHRD number.
+        kind: IFLA_INFO_KIND, empty for hardware.
+        data: IFLA_INFO_DATA.
+
+    Returns:
+        The kind, and in words what of it is not kept.
+    """
+    values = attributes(data)
+    match kind:
+        case "vlan" if 1 in values:
+            return VlanRecord(u16(values[1]), _big(values.get(5, b"\x81\x00"))), ""
+        case "macvlan" if (mode := u32(values.get(1, b""))) in _MACVLAN_MODES:
+            return MacvlanRecord(_MACVLAN_MODES[mode]), ""
+        case "bridge":
+            return _bridge(values), ""
+        case "bond":
+            return _bond(name, values)
+        case "vrf" if 1 in values:
+            return VrfRecord(u32(values[1])), ""
+        case "ipip" | "ip6tnl" | "sit":
+            return _tunnel(name, _TUNNELS[kind], values)
+        case "ppp":
+            return PppRecord(), ""
+        case _ if hardware == ARPHRD_ETHER:
+            return PlainRecord(DeviceKind.ETHERNET), ""
+        case _:
+            what = kind or f"hardware of type {hardware}"
+            return PlainRecord(DeviceKind.OTHER), f"{name}: flows do not use this device ({what})"
+
+
+def _bond(name: str, values: dict[int, bytes]) -> tuple[Kind, str]:
+    mode = _BOND_MODES.get(values.get(1, b"\xff")[0])
+    policy = _POLICIES.get(values.get(14, b"\xff")[0])
+    if mode is None or policy is None:
+        return PlainRecord(DeviceKind.ETHERNET), f"{name}: a bond whose mode or hash policy is not known"
+    return BondRecord(mode, policy, u32(values.get(2, b""))), ""
+
+
+def _bridge(values: dict[int, bytes]) -> BridgeRecord:
+    return BridgeRecord(
+        ageing_time=u32(values.get(4, b"")) * _CENTISECONDS,
+        vlan_filtering=bool(values.get(7, b"\0")[0]),
+        vlan_protocol=_big(values[8]) if 8 in values else ETHERTYPE_VLAN,
+        vlan_default_pvid=u16(values[39]) if 39 in values else 0,
+    )
+
+
+def _tunnel(name: str, kind: DeviceKind, values: dict[int, bytes]) -> tuple[Kind, str]:
+    """Only tunnels with two ends, and one protocol inside; the others have no one far end to send to."""
+    size = 16 if kind is DeviceKind.IP6IP6 else 4
+    local, remote = values.get(2, b""), values.get(3, b"")
+    inner = values.get(9, bytes((_INNER[kind],)))[:1]
+    ends = len(local) == len(remote) == size and local not in _ANY and remote not in _ANY
+    if not ends or inner != bytes((_INNER[kind],)):
+        return PlainRecord(DeviceKind.OTHER), f"{name}: flows do not use tunnels without two fixed ends"
+    ttl = values.get(4, b"\0")[0]
+    flags = u32(values.get(8, b""))
+    limit = None
+    if kind is DeviceKind.IP6IP6 and not flags & _USE_ORIGINAL_LIMIT:
+        limit = values.get(6, b"\x04")[0]
+    return TunnelRecord(kind, local, remote, ttl, limit), ""
+
+
+def _big(value: bytes) -> int:
+    return int.from_bytes(value[:2], "big")
+
+
+def make(record: Kind, name: str, index: int, lower: Device | None) -> Device:
+    """The device of a kind. One that has to stand on another and does not is of no known kind."""
+    match record:
+        case VlanRecord() if lower is not None:
+            return Vlan(name, index, lower=lower, vid=record.vid, protocol=record.protocol)
+        case MacvlanRecord() if lower is not None:
+            return Macvlan(name, index, lower=lower, mode=record.mode)
+        case VlanRecord() | MacvlanRecord():
+            return Device(name, index)
+        case PppRecord():
+            return Pppoe(name, index, lower=lower, session=record.session, peer=record.peer)
+        case BridgeRecord():
+            bridge = Bridge(name, index)
+            adapt(bridge, record)
+            return bridge
+        case BondRecord():
+            return Bond(name, index, mode=record.mode, policy=record.policy)
+        case VrfRecord():
+            return Vrf(name, index, table=record.table)
+        case TunnelRecord():
+            return Tunnel(
+                name,
+                index,
+                kind=record.kind,
+                lower=lower,
+                local=record.local,
+                remote=record.remote,
+                ttl=record.ttl,
+                encaplimit=record.encaplimit,
+            )
+        case PlainRecord():
+            return Device(name, index, record.kind)
+
+
+def adapt(device: Device, record: Kind) -> bool:
+    """Change what a device is to another record of its kind.
+
+    Returns:
+        False: it has to be made anew for that.
+    """
+    match device, record:
+        case Bridge(), BridgeRecord():
+            device.ageing_time = record.ageing_time
+            device.vlan_filtering = record.vlan_filtering
+            device.vlan_protocol = record.vlan_protocol
+            device.vlan_default_pvid = record.vlan_default_pvid
+        case Macvlan(), MacvlanRecord():
+            device.mode = record.mode
+        case Bond(), BondRecord():
+            device.mode, device.policy = record.mode, record.policy
+        case Tunnel(), TunnelRecord() if device.kind is record.kind:
+            device.local, device.remote = record.local, record.remote
+            device.ttl, device.encaplimit = record.ttl, record.encaplimit
+        case _:
+            return False
+    return True

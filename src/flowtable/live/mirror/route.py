@@ -1,0 +1,368 @@
+"""Routes. Ref: net/ipv4/fib_semantics.c:fib_dump_info, net/ipv6/route.c:rt6_fill_node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from flowtable.live.mirror.rtnetlink import AF_INET, FAMILIES
+from flowtable.live.mirror.table import Table
+from flowtable.live.netlink import Flag, attributes, u32
+from flowtable.packet.packet import IPV4, IPV6
+from flowtable.topology.device import Scope
+from flowtable.topology.route import NOWHERE, Route, RouteProtocol, RouteType
+
+if TYPE_CHECKING:
+    from flowtable.topology.mirrored import MirroredTopology
+
+_HEADER: Final = Struct("=BBBBBBBBI")
+_NEXT_HOP: Final = Struct("=HBBi")
+_DST: Final = 1
+_OIF: Final = 4
+_GATEWAY: Final = 5
+_PRIORITY: Final = 6
+_PREFSRC: Final = 7
+_METRICS: Final = 8
+_MULTIPATH: Final = 9
+_TABLE: Final = 15
+_VIA: Final = 18
+_ENCAP: Final = 22
+_METRIC_MTU: Final = 2
+_DEAD: Final = 0x1
+_ONLINK: Final = 0x4
+_CLONED: Final = 0x200
+_KERNEL: Final = 2
+_TYPES: Final = {
+    1: RouteType.UNICAST,
+    2: RouteType.LOCAL,
+    3: RouteType.BROADCAST,
+    4: RouteType.ANYCAST,
+    5: RouteType.MULTICAST,
+    6: RouteType.BLACKHOLE,
+    7: RouteType.UNREACHABLE,
+    8: RouteType.PROHIBIT,
+    9: RouteType.THROW,
+}
+_SCOPES: Final = {scope.value: scope for scope in Scope}
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A next hop.
+
+    Attributes:
+        index: of the device.
+        gateway: 4 or 16 bytes, None when the destination is on the link.
+        weight: how much of the traffic it gets, of the sum of all.
+        onlink: the gateway is on the link although no route says so.
+        encap: packets leave with a header that topologies do not know, as of MPLS.
+        dead: no packet goes there, but others of the route's next hops are alive. IPv4 only.
+    """
+
+    index: int
+    gateway: bytes | None
+    weight: int = 1
+    onlink: bool = False
+    encap: bool = False
+    dead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRecord:
+    """A route.
+
+    Attributes:
+        family: ``IPV4`` or ``IPV6``.
+        destination: network address, 4 or 16 bytes.
+        prefixlen: its length in bits.
+        tos: the only type of service that it is for; 0 for every one.
+        source_length: prefix length of the only source addresses that it is for; 0 for every one.
+        table: number of its table.
+        metric: the lowest wins.
+        type: what happens to packets that take it.
+        protocol: KERNEL for what the kernel made of addresses.
+        scope: distance to the destination, IPv4 only.
+        source: preferred source address.
+        mtu: path MTU in bytes, None for the device's.
+        hops: where packets may go; none for the types that end a packet.
+    """
+
+    family: int
+    destination: bytes
+    prefixlen: int
+    tos: int
+    source_length: int
+    table: int
+    metric: int
+    type: RouteType
+    protocol: RouteProtocol
+    scope: Scope
+    source: bytes | None
+    mtu: int | None
+    hops: tuple[Hop, ...]
+
+
+def parse(body: bytes) -> list[RouteRecord]:
+    """The route in a message; none if it is of another family, or a cached answer.
+
+    Linux keeps a route of IPv6 with several next hops as several routes, which come and go apart.
+    """
+    if len(body) < _HEADER.size:
+        return []
+    family, prefixlen, source_length, tos, table, protocol, scope, kind, flags = _HEADER.unpack_from(body)
+    size = FAMILIES.get(family)
+    if size is None or flags & _CLONED or kind not in _TYPES:
+        return []
+    values = attributes(body, _HEADER.size)
+    four = family == AF_INET
+    type_ = _TYPES[kind]
+    metrics = attributes(values.get(_METRICS, b""))
+    record = RouteRecord(
+        family=IPV4 if four else IPV6,
+        destination=values.get(_DST, bytes(size)),
+        prefixlen=prefixlen,
+        tos=tos,
+        source_length=source_length,
+        table=u32(values[_TABLE]) if _TABLE in values else table,
+        metric=u32(values.get(_PRIORITY, b"")),
+        type=type_,
+        protocol=RouteProtocol.KERNEL if protocol == _KERNEL else RouteProtocol.STATIC,
+        scope=_scope(four, scope, type_),
+        source=values.get(_PREFSRC),
+        mtu=u32(metrics[_METRIC_MTU]) if _METRIC_MTU in metrics else None,
+        hops=() if type_ in NOWHERE else tuple(_hops(values, flags, four=four)),
+    )
+    if four or len(record.hops) < 2:
+        return [record]
+    return [replace(record, hops=(hop,)) for hop in record.hops]
+
+
+def _scope(four: bool, scope: int, type_: RouteType) -> Scope:
+    if four:
+        return _SCOPES.get(scope, Scope.UNIVERSE)
+    return Scope.HOST if type_ in (RouteType.LOCAL, RouteType.ANYCAST) else Scope.UNIVERSE
+
+
+def _hops(values: dict[int, bytes], flags: int, *, four: bool) -> Iterator[Hop]:
+    several = values.get(_MULTIPATH)
+    if several is None:
+        yield _hop(u32(values.get(_OIF, b"")), values, 1, flags)
+        return
+    offset = 0
+    while offset + _NEXT_HOP.size <= len(several):
+        length, hop_flags, weight, index = _NEXT_HOP.unpack_from(several, offset)
+        if length < _NEXT_HOP.size:
+            return
+        inside = attributes(several[offset : offset + length], _NEXT_HOP.size)
+        hop = _hop(index, inside, weight + 1, hop_flags)
+        yield replace(hop, dead=True) if four and hop_flags & _DEAD else hop
+        offset += length + 3 & ~3
+
+
+def _hop(index: int, values: dict[int, bytes], weight: int, flags: int) -> Hop:
+    gateway = values.get(_GATEWAY)
+    if gateway is None and _VIA in values:
+        gateway = values[_VIA][2:]
+    return Hop(index, gateway, weight, bool(flags & _ONLINK), _ENCAP in values)
+
+
+Path = tuple[int, int, bytes, int, int, int]
+"""What routes have in common of which only one is taken."""
+
+
+def _path(record: RouteRecord) -> Path:
+    return (
+        record.family,
+        record.table,
+        record.destination,
+        record.prefixlen,
+        record.tos,
+        record.metric,
+    )
+
+
+_NOWHERE: Final = Hop(0, None)
+
+
+class RouteTable(Table[RouteRecord, RouteRecord]):
+    """The routes of both families. A route has no name: it is all that is said of it.
+
+    Attributes:
+        records: the keys are the records as they are while all next hops are alive.
+    """
+
+    def __init__(self, topology: MirroredTopology) -> None:
+        super().__init__()
+        self._topology = topology
+        self._paths: dict[Path, list[RouteRecord]] = {}
+        self._placed: dict[RouteRecord, dict[Hop, Route]] = {}
+
+    def key(self, record: RouteRecord) -> RouteRecord:
+        """The record itself."""
+        if any(hop.dead for hop in record.hops):
+            return replace(record, hops=tuple(replace(hop, dead=False) for hop in record.hops))
+        return record
+
+    def devices(self, record: RouteRecord) -> tuple[int, ...]:
+        """Those of its next hops."""
+        return tuple({hop.index: None for hop in record.hops})
+
+    def told(self, records: list[RouteRecord], flags: int) -> None:
+        """A notification says that a route is there.
+
+        Args:
+            records: the route; of IPv6 one for each next hop.
+            flags: of the message: whether it took the place of another, or stands behind others.
+        """
+        if not records:
+            return
+        keys = [self.key(record) for record in records]
+        known = list(self._paths.get(_path(records[0]), ()))
+        takes_place = flags & Flag.REPLACE
+        last = flags & Flag.APPEND or (records[0].family == IPV6 and not takes_place)
+        for number, (key, record) in enumerate(zip(keys, records, strict=True)):
+            path = self._paths.setdefault(_path(record), [])
+            if key not in path:
+                path.insert(len(path) if last else number, key)
+            self.put(record)
+        if takes_place:
+            # Ref: net/ipv4/fib_trie.c:fib_table_insert, net/ipv6/ip6_fib.c:fib6_add_rt2node.
+            for key in known[:1] if records[0].family == IPV4 else known:
+                if key not in keys:
+                    self.drop(key)
+
+    def replace(self, records: Iterable[RouteRecord]) -> None:
+        """These are the routes, in this order where they have the same destination and metric."""
+        given = {self.key(record): record for record in records}
+        paths: dict[Path, list[RouteRecord]] = {}
+        for key in given:
+            paths.setdefault(_path(key), []).append(key)
+        for key in self.records.keys() - given.keys():
+            self.drop(key)
+        for path, known in list(self._paths.items()):
+            if known != [key for key in paths[path] if key in known]:
+                for key in list(known):
+                    self.drop(key)
+        self._paths = paths
+        for record in given.values():
+            self.put(record)
+
+    def changed(self, old: RouteRecord | None, new: RouteRecord | None) -> None:
+        """Let the routes of the topology follow: one for each next hop that is alive."""
+        record = new or old
+        assert record is not None
+        key, fib = self.key(record), self._topology.fib(record.family)
+        alive = [] if new is None or _unknown(new) else [h for h in new.hops or (_NOWHERE,) if not h.dead]
+        placed = self._placed.setdefault(key, {})
+        for hop in alive:
+            if hop not in placed and (route := self._route(key, hop)) is not None:
+                fib.place(route, self._behind(key, hop))
+                placed[hop] = route
+        for hop in [hop for hop in placed if hop not in alive]:
+            fib.remove(placed.pop(hop))
+        if new is None:
+            del self._placed[key]
+            path = self._paths[_path(key)]
+            path.remove(key)
+            if not path:
+                del self._paths[_path(key)]
+
+    def _behind(self, key: RouteRecord, hop: Hop) -> Route | None:
+        """The route that has to stand behind that of a next hop."""
+        path, hops = self._paths[_path(key)], key.hops
+        later = [(key, other) for other in hops[hops.index(hop) + 1 :]] if hop in hops else []
+        later += [
+            (other, each) for other in path[path.index(key) + 1 :] for each in other.hops or (_NOWHERE,)
+        ]
+        for other, each in later:
+            if (route := self._placed.get(other, {}).get(each)) is not None:
+                return route
+        return None
+
+    def _route(self, record: RouteRecord, hop: Hop) -> Route | None:
+        """A route of the topology; None while the device is not there."""
+        device = self._topology.indexes.get(hop.index)
+        type_ = record.type
+        if hop.encap:
+            device, type_ = None, RouteType.UNREACHABLE
+        elif device is None and record.hops:
+            return None
+        delivered = type_ in (RouteType.LOCAL, RouteType.ANYCAST)
+        return Route(
+            record.family,
+            record.destination,
+            record.prefixlen,
+            type_,
+            gateway=None if hop.encap else hop.gateway,
+            device=self._topology.lo if delivered else device,
+            metric=record.metric,
+            mtu=record.mtu,
+            source=record.source,
+            onlink=hop.onlink,
+            scope=record.scope,
+            table=record.table,
+            protocol=record.protocol,
+            oif=device,
+        )
+
+    def unusable(self, index: int, *, addressless: bool = False) -> None:
+        """A device is down, or has no IPv4 address any more.
+
+        IPv4 routes go with the last of their next hops that is alive, without a word. Those to
+        the addresses of a device that is only down stay.
+        Ref: net/ipv4/fib_semantics.c:fib_sync_down_dev, fib_trie.c:fib_table_flush.
+        """
+        for record in self.on(index):
+            if record.family != IPV4 or (record.scope is Scope.HOST and not addressless):
+                continue
+            hops = tuple(replace(hop, dead=hop.dead or hop.index == index) for hop in record.hops)
+            if all(hop.dead for hop in hops):
+                self.drop(self.key(record))
+            else:
+                self.put(replace(record, hops=hops))
+
+    def usable(self, index: int) -> None:
+        """A device is up, or has an IPv4 address: its next hops are alive again if it is both.
+
+        Ref: net/ipv4/fib_semantics.c:fib_sync_up.
+        """
+        device = self._topology.indexes.get(index)
+        if device is None or not device.up:
+            return
+        for record in self.on(index):
+            if any(hop.dead and hop.index == index for hop in record.hops):
+                hops = tuple(replace(hop, dead=hop.dead and hop.index != index) for hop in record.hops)
+                self.put(replace(record, hops=hops))
+
+    def source_gone(self, address: bytes) -> None:
+        """Routes go with the address that they prefer; before Linux 6.6 without a word.
+
+        Ref: net/ipv4/fib_semantics.c:fib_sync_down_addr.
+        """
+        if any(device.has(address) for device in self._topology.devices.values()):
+            return
+        for key in [key for key in self.records if key.source == address]:
+            self.drop(key)
+
+    def notes(self) -> Iterator[str]:
+        """In words, which routes are not what they are in the kernel."""
+        for record in self.records:
+            what = _unknown(record)
+            if what:
+                yield f"{_shown(record)}: not considered, because of {what}"
+            elif any(hop.encap for hop in record.hops):
+                yield f"{_shown(record)}: flows do not use this route, because of its encapsulation"
+
+
+def _unknown(record: RouteRecord) -> str:
+    """What topologies do not know of a route; empty for nothing."""
+    if record.tos:
+        return f"tos {record.tos:#x}"
+    return "the source prefix" if record.source_length else ""
+
+
+def _shown(record: RouteRecord) -> str:
+    return f"route {ip_address(record.destination)}/{record.prefixlen} table {record.table}"
