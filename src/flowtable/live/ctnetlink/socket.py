@@ -23,8 +23,11 @@ _SOL_NETLINK: Final = 270
 _ADD_MEMBERSHIP: Final = 1
 _CAP_ACK: Final = 10
 _SO_RCVBUFFORCE: Final = 33
-GROUPS: Final = (1, 2, 3)
-"""NEW, UPDATE and DESTROY. Ref: include/uapi/linux/netfilter/nfnetlink.h:nfnetlink_groups."""
+BEGUN: Final = 1
+UPDATED: Final = 2
+DESTROYED: Final = 3
+GROUPS: Final = (BEGUN, UPDATED, DESTROYED)
+"""Ref: include/uapi/linux/netfilter/nfnetlink.h:nfnetlink_groups."""
 
 RECEIVE_BUFFER: Final = 16 << 20
 """Bytes that the kernel may keep for a listener: about 20,000 events, each of which costs it 768."""
@@ -185,6 +188,21 @@ class Requester(_Socket):
         for _ in self._ask(request):
             pass
 
+    def look(self, requests: Sequence[Request]) -> list[Report | None]:
+        """The connections that many ``request.get`` ask for, None for those that are not there.
+
+        Raises:
+            OSError: the kernel does not give them.
+        """
+        found: list[Report | None] = []
+        for _, batch in self._send(requests):
+            # Each has one answer: the connection or an error.
+            answers = [each if isinstance(each, Report) else None for each in self._waiting()]
+            if len(answers) != len(batch):
+                raise OSError(ENOBUFS, "answers of the kernel were lost")
+            found += answers
+        return found
+
     def send(self, requests: Sequence[Request]) -> list[tuple[int, int]]:
         """Send many requests that want no acknowledgement, many with one system call.
 
@@ -194,16 +212,23 @@ class Requester(_Socket):
             For each that failed its place among them and the error number.
         """
         failed: list[tuple[int, int]] = []
-        for begin in range(0, len(requests), _BATCH):
-            batch = requests[begin : begin + _BATCH]
-            first = self._next(len(batch))
-            self._socket.send(b"".join(each.message(first + place) for place, each in enumerate(batch)))
+        begin = 0
+        for first, batch in self._send(requests):
             failed += [
                 (begin + each.sequence - first, each.errno)
                 for each in self._waiting()
                 if isinstance(each, Answer) and each.errno
             ]
+            begin += len(batch)
         return failed
+
+    def _send(self, requests: Sequence[Request]) -> Iterator[tuple[int, Sequence[Request]]]:
+        """Send them batch by batch: the first sequence number of each, and what is in it."""
+        for begin in range(0, len(requests), _BATCH):
+            batch = requests[begin : begin + _BATCH]
+            first = self._next(len(batch))
+            self._socket.send(b"".join(each.message(first + place) for place, each in enumerate(batch)))
+            yield first, batch
 
     def _next(self, count: int) -> int:
         first = self._sequence + 1
