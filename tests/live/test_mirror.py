@@ -29,9 +29,7 @@ from flowtable.topology.macvlan import Macvlan, MacvlanMode
 from flowtable.topology.route import RouteType
 from scenarios.machine.namespace import MachineError
 from tests.live.host import differences, follow, host, ip, run, state
-from tests.namespace import ROOT, require
-
-pytestmark = pytest.mark.skipif(not ROOT, reason="only root is in network namespaces at once")
+from tests.live.hosts import in_namespace
 
 ROUTER = (
     "link add lan0 address 02:00:00:00:01:01 type veth peer lan0x",
@@ -49,17 +47,13 @@ ROUTER = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _programs():
-    require("bridge", "sysctl")
-
-
 def events(mirror: Mirror) -> list[Event]:
     heard: list[Event] = []
     mirror.topology.subscribe(heard.append)
     return heard
 
 
+@in_namespace
 def test_devices_and_addresses():
     with host(*ROUTER, "link set lan0 group 7") as namespace, Mirror() as mirror:
         for link in ip(namespace, "address"):
@@ -78,6 +72,7 @@ def _shown(address):
     return str(ip_address(address.address)), address.prefixlen
 
 
+@in_namespace
 def test_all_routes_are_there():
     more = (
         "route add 10.9.0.0/16 via 10.0.2.9 metric 50 mtu 1300 src 10.0.1.1",
@@ -123,6 +118,7 @@ def test_all_routes_are_there():
         ("192.0.2.1", ("from", "10.0.1.5", "iif", "lan0", "mark", "7")),
     ],
 )
+@in_namespace
 def test_routes_are_those_that_the_kernel_takes(target, arguments):
     rules = (
         "rule add priority 100 fwmark 0x7/0xf table 200",
@@ -146,6 +142,7 @@ def test_routes_are_those_that_the_kernel_takes(target, arguments):
         assert route.gateway == (bytes(map(int, gateway.split("."))) if gateway else None)
 
 
+@in_namespace
 def test_a_bridge_its_ports_and_stations():
     commands = (
         "link add br0 type bridge ageing_time 12300",
@@ -167,6 +164,7 @@ def test_a_bridge_its_ports_and_stations():
         assert own is not None and own.local
 
 
+@in_namespace
 def test_macvlan_and_unknown_kinds():
     commands = (
         "link add mac0 link lan0 type macvlan mode bridge",
@@ -187,6 +185,7 @@ def test_macvlan_and_unknown_kinds():
         assert route is not None and route.device is devices["tun0"]
 
 
+@in_namespace
 def test_each_change_is_the_event_that_it_is():
     with host(*ROUTER) as namespace, Mirror() as mirror:
         follow(mirror)
@@ -226,6 +225,7 @@ def test_each_change_is_the_event_that_it_is():
         assert mirror.overruns == 0
 
 
+@in_namespace
 def test_a_bridge_port_comes_moves_and_goes():
     with host(*ROUTER, "link add br0 type bridge", "link set br0 up") as namespace, Mirror() as mirror:
         heard = events(mirror)
@@ -249,6 +249,7 @@ def test_a_bridge_port_comes_moves_and_goes():
         assert isinstance(bridge, Bridge) and not bridge.ports
 
 
+@in_namespace
 def test_a_device_that_goes_down_takes_its_routes_along_without_a_word():
     with host(*ROUTER, "route add 10.60.0.0/16 via 10.0.2.9") as namespace, Mirror() as mirror:
         run(namespace, "link set wan0 down")
@@ -258,6 +259,7 @@ def test_a_device_that_goes_down_takes_its_routes_along_without_a_word():
         assert mirror.topology.fib4.lookup(bytes((10, 60, 1, 1))) is None
 
 
+@in_namespace
 def test_renamed_removed_and_made_again():
     with host(*ROUTER) as namespace, Mirror() as mirror:
         lan = mirror.topology.devices["lan0"]
@@ -274,6 +276,7 @@ def test_renamed_removed_and_made_again():
         assert any(isinstance(event, RouteChanged) and event.removed for event in heard)
 
 
+@in_namespace
 def test_a_resynchronisation_with_nothing_new_is_heard_by_nobody():
     with host(*ROUTER, "route add 10.8.0.0/16 nexthop via 10.0.2.8 nexthop via 10.0.1.8"), Mirror() as mirror:
         follow(mirror)
@@ -282,6 +285,7 @@ def test_a_resynchronisation_with_nothing_new_is_heard_by_nobody():
         assert heard == []
 
 
+@in_namespace
 def test_what_was_lost_is_read_anew():
     with host(*ROUTER) as namespace, Mirror() as mirror:
         with socket.socket(fileno=os.dup(mirror.fileno())) as narrow:
@@ -369,14 +373,15 @@ COMMANDS = (
 )
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
+@in_namespace
 def test_after_any_commands_it_is_what_a_fresh_one_is(seed):
     chance = random.Random(seed)
     base = [
         line for name in NAMES for line in (f"link add {name} type veth peer {name}x", f"link set {name}x up")
     ]
     with host(*base) as namespace, Mirror() as mirror:
-        for _ in range(12):
+        for _ in range(8):
             done = []
             for _ in range(40):
                 line = chance.choice(COMMANDS).format(

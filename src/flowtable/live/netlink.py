@@ -114,6 +114,11 @@ def u32(value: bytes) -> int:
     return int.from_bytes(value[:4], _ORDER)
 
 
+def packed(number: int) -> bytes:
+    """A number of 32 bits in the host's byte order."""
+    return number.to_bytes(4, _ORDER)
+
+
 def text(value: bytes) -> str:
     """A string that ends with its first zero byte."""
     return value.partition(b"\0")[0].decode("utf-8", "surrogateescape")

@@ -16,7 +16,7 @@ from flowtable.live.mirror.rule import RuleTable
 from flowtable.live.mirror.station import StationTable
 from flowtable.live.mirror.sysctl import SysctlMirror
 from flowtable.live.mirror.vlan import BridgeVlans
-from flowtable.live.netlink import NetlinkError, attribute
+from flowtable.live.netlink import NetlinkError, attribute, packed
 from flowtable.live.netlink_socket import NetlinkSocket, OverrunError
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.topology.mirrored import MirroredTopology
@@ -30,7 +30,7 @@ MOST: Final = 1000
 """Datagrams that one call of ``read`` takes, so that others get their turn."""
 _FAMILIES: Final = {AF_INET: IPV4, AF_INET6: IPV6}
 _IFLA_EXT_MASK: Final = 29
-_VLANS_COMPRESSED: Final = (1 << 2).to_bytes(4, "little")
+_VLANS_COMPRESSED: Final = 1 << 2
 _IFINFO: Final = Struct("=BxHiII")
 _NDMSG: Final = Struct("=BxxxiHBB")
 _RTMSG: Final = Struct("=BBBBBBBBI")
@@ -146,7 +146,7 @@ class Mirror:
         return [answer.body for answer in answers]
 
     def _dump_vlans(self) -> list[bytes]:
-        mask = attribute(_IFLA_EXT_MASK, _VLANS_COMPRESSED)
+        mask = attribute(_IFLA_EXT_MASK, packed(_VLANS_COMPRESSED))
         return self._dump(Type.GETLINK, _IFINFO, AF_BRIDGE, mask)
 
     def _told(self, message: Message) -> None:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from flowtable.topology.topology import Topology
 
 HEADER: Final = Struct("=BxxxiHBB")
-_DST: Final = 1
+DST: Final = 1
 _LLADDR: Final = 2
-_ROUTER: Final = 0x80
+ROUTER: Final = 0x80
 _STATES: Final = {state.value: state for state in NeighbourState}
 
 
@@ -49,14 +49,14 @@ def parse(body: bytes) -> NeighbourRecord | None:
         return None
     family, index, state, flags, _ = HEADER.unpack_from(body)
     values = attributes(body, HEADER.size)
-    address = values.get(_DST, b"")
+    address = values.get(DST, b"")
     if len(address) != FAMILIES.get(family):
         return None
     mac = values.get(_LLADDR, b"")
     if state == NeighbourState.NOARP and (not any(mac) or mac[0] & 1):
         return None
     return NeighbourRecord(
-        index, address, mac if len(mac) == 6 else None, _STATES.get(state), bool(flags & _ROUTER)
+        index, address, mac if len(mac) == 6 else None, _STATES.get(state), bool(flags & ROUTER)
     )
 
 
