@@ -9,6 +9,7 @@ from flowtable.cli.devices import devices
 from flowtable.cli.fmt import fmt
 from flowtable.cli.print import print_command
 from flowtable.cli.run import run
+from flowtable.cli.snapshot import snapshot
 
 
 @click.group("flowtable", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -22,3 +23,4 @@ main.add_command(fmt)
 main.add_command(devices)
 main.add_command(print_command)
 main.add_command(run)
+main.add_command(snapshot)
