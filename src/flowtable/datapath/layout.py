@@ -188,6 +188,19 @@ class Ending(Structure):
     _fields_ = (("time", c_uint64), ("entry", c_uint32), ("end", c_uint32))
 
 
+class Cpu(Structure):
+    """What each processor keeps. In the kernel only.
+
+    ``counts`` are frames by their miss; at 0, those that were forwarded.
+    """
+
+    _fields_ = (
+        ("counts", c_uint64 * (len(Miss) + 1)),
+        ("jiffies", c_uint64),  # when ``now`` was read
+        ("now", c_uint64),  # nanoseconds
+    )
+
+
 class Port(Structure):
     """A device as frames meet it on arrival, by its index."""
 
@@ -248,6 +261,7 @@ STRUCTURES: Final[dict[str, type[Structure]]] = {
     "ft_entry": Entry,
     "ft_next_hop": NextHop,
     "ft_ending": Ending,
+    "ft_cpu": Cpu,
     "ft_port": Port,
     "ft_door": Door,
     "ft_burst": Burst,

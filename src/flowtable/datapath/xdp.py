@@ -6,13 +6,25 @@ flows ended, without a system call.
 
 from __future__ import annotations
 
-from ctypes import Array, c_uint32, c_uint64, sizeof
+from ctypes import Array, c_uint32, sizeof
 from importlib.resources import files
 from mmap import ALLOCATIONGRANULARITY, mmap
 from typing import Final
 
 from flowtable.datapath.bpf import BpfObject, Map, Program, RingBuffer, possible_cpus
-from flowtable.datapath.layout import MISSES, Config, Ending, Entry, Flow, Key, Link, LinkKey, NextHop, Port
+from flowtable.datapath.layout import (
+    MISSES,
+    Config,
+    Cpu,
+    Ending,
+    Entry,
+    Flow,
+    Key,
+    Link,
+    LinkKey,
+    NextHop,
+    Port,
+)
 from flowtable.datapath.shared import RESTING
 from flowtable.packet.miss import Miss
 from flowtable.packet.packet import IPV4
@@ -64,6 +76,7 @@ class XdpTables:
         loaded.set_size("next_hops", numbers + capacity)
         loaded.set_size("entries", numbers, _MMAPABLE)
         loaded.set_size("ports", DEVICES)
+        loaded.set_size("devices", DEVICES)
         loaded.set_size("events", _ring(capacity))
         loaded.load(PROGRAM)
         self.capacity = capacity
@@ -74,9 +87,7 @@ class XdpTables:
         self._devices: Map[c_uint32, c_uint32] = Map(loaded, "devices", c_uint32, c_uint32)
         self._flows4: Map[Key, Flow] = Map(loaded, "flows4", Key, Flow)
         self._flows6: Map[Key, Flow] = Map(loaded, "flows6", Key, Flow)
-        self._statistics: Map[c_uint32, Array[c_uint64]] = Map(
-            loaded, "statistics", c_uint32, c_uint64 * possible_cpus()
-        )
+        self._cpus: Map[c_uint32, Array[Cpu]] = Map(loaded, "cpus", c_uint32, Cpu * possible_cpus())
         self.events = RingBuffer(loaded, "events")
         size = numbers * sizeof(Entry)
         whole = -(-size // ALLOCATIONGRANULARITY) * ALLOCATIONGRANULARITY
@@ -124,10 +135,11 @@ class XdpTables:
 
     def statistics(self) -> dict[Miss | None, int]:
         """Packets by why they went up the classic path; those that were forwarded under None."""
+        cpus = self._cpus.get(c_uint32(0))
+        assert cpus is not None
         counted: dict[Miss | None, int] = {}
         for number, reason in enumerate((None, *MISSES)):
-            counts = self._statistics.get(c_uint32(number))
-            if counts is not None and (total := sum(counts)):
+            if total := sum(cpu.counts[number] for cpu in cpus):
                 counted[reason] = total
         return counted
 

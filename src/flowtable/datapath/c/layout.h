@@ -216,6 +216,16 @@ _Static_assert(__builtin_offsetof(struct ft_ending, entry) == 8, "layout");
 _Static_assert(__builtin_offsetof(struct ft_ending, end) == 12, "layout");
 _Static_assert(sizeof(struct ft_ending) == 16, "layout");
 
+struct ft_cpu {
+	ft_u64 counts[23];
+	ft_u64 jiffies;
+	ft_u64 now;
+};
+_Static_assert(__builtin_offsetof(struct ft_cpu, counts) == 0, "layout");
+_Static_assert(__builtin_offsetof(struct ft_cpu, jiffies) == 184, "layout");
+_Static_assert(__builtin_offsetof(struct ft_cpu, now) == 192, "layout");
+_Static_assert(sizeof(struct ft_cpu) == 200, "layout");
+
 struct ft_port {
 	ft_u8 mac[6];
 	ft_u8 state;

@@ -241,7 +241,7 @@ static void ft_write(ft_u8 *out, const struct ft_passage *passage, const struct 
 	ft_u32 transport = (ft_u32)parsed->transport - parsed->network;
 
 	memcpy(out, hop->head, hop->length);
-	ft_finish_head(out, hop, parsed, size);
+	ft_finish_head(out, out + hop->length, hop, parsed, size);
 	out += hop->length;
 	memcpy(out, passage->frame + parsed->network, size);
 	if (parsed->family == FT_IPV4)

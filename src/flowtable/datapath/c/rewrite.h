@@ -24,22 +24,30 @@ static FT_INLINE ft_u16 ft_checksum(ft_u16 check, ft_u16 delta)
 }
 
 /* Fill in what in a link-layer header depends on the packet: the length in a PPPoE header, and the
- * priority of tags, each that of the tag which arrived in its place.
+ * priority of tags, each that of the tag which arrived in its place. -1 if the frame ends before.
  * Ref: nf_flow_pppoe_push, nf_flow_encap_push. */
-static FT_INLINE void ft_finish_head(ft_u8 *head, const struct ft_next_hop *hop, const struct ft_parsed *parsed,
-				     ft_u32 size)
+static FT_INLINE int ft_finish_head(ft_u8 *head, const ft_u8 *end, const struct ft_next_hop *hop,
+				    const struct ft_parsed *parsed, ft_u32 size)
 {
+	ft_u8 *at;
+
 	FT_UNROLL
-	for (int i = 0; i < FT_ENCAP_MAX; i++)
-		if (i < hop->tags)
-			head[12 + 2 + 4 * i] |= parsed->priorities[i];
+	for (int i = 0; i < FT_ENCAP_MAX; i++) {
+		at = head + 12 + 2 + 4 * i;
+		if (i >= hop->tags)
+			break;
+		if (at + 1 > end)
+			return -1;
+		*at |= parsed->priorities[i];
+	}
 	if (!hop->pppoe)
-		return;
+		return 0;
 	/* Last come the length of the session's payload and the PPP protocol. */
-	FT_UNROLL
-	for (ft_u32 at = FT_ETHERNET; at < FT_HEAD_MAX; at += FT_TAG)
-		if (at + FT_TAG == hop->length)
-			ft_store16(head + at, (ft_u16)(size + 2));
+	at = head + ((hop->length - 4) & 63);
+	if (at + 2 > end)
+		return -1;
+	ft_store16(at, (ft_u16)(size + 2));
+	return 0;
 }
 
 /* Ref: net/netfilter/nf_flow_table_ip.c:nf_flow_nat_ip_l4proto, nf_flow_nat_ipv6_l4proto. */
@@ -50,7 +58,7 @@ static FT_INLINE void ft_rewrite_transport(ft_u8 *transport, const struct ft_flo
 
 	if (protocol == FT_GRE)
 		return;
-	ft_copy(transport, &flow->sport, 4);
+	ft_copy_out(transport, &flow->sport, 4);
 	if (!flow->l4_delta)
 		return;
 	check = ft_load16(at);
@@ -67,13 +75,13 @@ static FT_INLINE void ft_rewrite_ipv4(ft_u8 *ip, const struct ft_flow *flow)
 {
 	ip[8]--;
 	ft_store16(ip + 10, ft_checksum(ft_load16(ip + 10), flow->ip_delta));
-	ft_copy(ip + 12, flow->addresses, 8);
+	ft_copy_out(ip + 12, flow->addresses, 8);
 }
 
 static FT_INLINE void ft_rewrite_ipv6(ft_u8 *ip, const struct ft_flow *flow)
 {
 	ip[7]--;
-	ft_copy(ip + 8, flow->addresses, 32);
+	ft_copy_out(ip + 8, flow->addresses, 32);
 }
 
 #endif

@@ -53,7 +53,7 @@ struct {
 } next_hops SEC(".maps");
 
 struct {
-	FT_MAP_UINT(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	FT_MAP_UINT(type, BPF_MAP_TYPE_DEVMAP);
 	FT_MAP_TYPE(key, ft_u32);
 	FT_MAP_TYPE(value, ft_u32);
 	FT_MAP_UINT(max_entries, 1024);
@@ -67,13 +67,12 @@ struct {
 	FT_MAP_UINT(max_entries, 1024);
 } ports SEC(".maps");
 
-/* Frames by `ft_miss`; FT_MISS_NONE counts those that were forwarded. */
 struct {
 	FT_MAP_UINT(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	FT_MAP_TYPE(key, ft_u32);
-	FT_MAP_TYPE(value, ft_u64);
-	FT_MAP_UINT(max_entries, FT_MISS_COUNT);
-} statistics SEC(".maps");
+	FT_MAP_TYPE(value, struct ft_cpu);
+	FT_MAP_UINT(max_entries, 1);
+} cpus SEC(".maps");
 
 struct {
 	FT_MAP_UINT(type, BPF_MAP_TYPE_RINGBUF);
@@ -82,14 +81,29 @@ struct {
 
 const volatile struct ft_config config = { 0 };
 
-static FT_INLINE int ft_up(enum ft_miss miss)
+static FT_INLINE struct ft_cpu *ft_this_cpu(void)
 {
-	ft_u32 number = miss;
-	ft_u64 *count = bpf_map_lookup_elem(&statistics, &number);
+	ft_u32 only = 0;
 
-	if (count)
-		(*count)++;
+	return bpf_map_lookup_elem(&cpus, &only);
+}
+
+static FT_INLINE int ft_up(struct ft_cpu *cpu, enum ft_miss miss)
+{
+	cpu->counts[miss]++;
 	return XDP_PASS;
+}
+
+/* The coarse clock, which moves with the jiffies and takes longer to read. */
+static FT_INLINE ft_u64 ft_now(struct ft_cpu *cpu)
+{
+	ft_u64 jiffies = bpf_jiffies64();
+
+	if (cpu->jiffies != jiffies) {
+		cpu->now = bpf_ktime_get_coarse_ns();
+		cpu->jiffies = jiffies;
+	}
+	return cpu->now;
 }
 
 /* End a flow with a packet: no other one is to take it, however long it takes until somebody reads
@@ -119,17 +133,18 @@ static FT_INLINE int ft_mine(const ft_u8 *frame, ft_u32 iif)
 	       (port->state == FT_PORT_STATION && ft_same_mac(frame, port->mac));
 }
 
-/* Put a link-layer header at `to`. It is 14 bytes, and 4 for each tag, 8 for PPPoE. */
-static FT_INLINE int ft_push(ft_u8 *to, const ft_u8 *end, const ft_u8 *head, ft_u32 length)
+/* Put a link-layer header in front of a packet. It is 14 bytes, and 4 for each tag, 8 for PPPoE. */
+static FT_INLINE int ft_push(ft_u8 *to, const ft_u8 *end, const struct ft_next_hop *hop)
 {
 	if (to + FT_ETHERNET > end)
 		return -1;
-	ft_copy(to, head, FT_ETHERNET);
+	ft_copy_out(to, hop->head, FT_ETHERNET);
 	/* That the packet behind it is in the frame is checked, so it is too. */
 	FT_UNROLL
 	for (ft_u32 at = FT_ETHERNET; at < FT_HEAD_MAX; at += FT_TAG) {
-		if (at < length && to + at + FT_TAG <= end)
-			ft_copy(to + at, head + at, FT_TAG);
+		if (at >= hop->length || to + at + FT_TAG > end)
+			break;
+		ft_copy_out(to + at, hop->head + at, FT_TAG);
 	}
 	return 0;
 }
@@ -150,11 +165,8 @@ static FT_INLINE int ft_rewrite(struct xdp_md *ctx, const struct ft_parsed *pars
 	const ft_u8 *end = (const ft_u8 *)(long)ctx->data_end;
 	ft_u8 *ip = data + (hop->length & 63);
 	ft_u8 *transport = ip + header;
-	ft_u8 head[FT_HEAD_MAX];
 
-	ft_copy(head, hop->head, FT_HEAD_MAX);
-	ft_finish_head(head, hop, parsed, size);
-	if (ft_push(data, end, head, hop->length) || transport + 4 > end)
+	if (ft_push(data, end, hop) || ft_finish_head(data, end, hop, parsed, size) || transport + 4 > end)
 		return -1;
 	if (header == FT_IPV4_HEADER)
 		ft_rewrite_ipv4(ip, flow);
@@ -172,7 +184,7 @@ static FT_INLINE int ft_rewrite(struct xdp_md *ctx, const struct ft_parsed *pars
 	return 0;
 }
 
-static FT_INLINE int ft_forward(struct xdp_md *ctx, const struct ft_parsed *parsed, const struct ft_link *link,
+static FT_INLINE int ft_forward(struct xdp_md *ctx, struct ft_cpu *cpu, const struct ft_parsed *parsed, const struct ft_link *link,
 				const struct ft_flow *flow, const struct ft_config *settings, ft_u32 header)
 {
 	const ft_u8 *data = (const ft_u8 *)(long)ctx->data;
@@ -191,34 +203,34 @@ static FT_INLINE int ft_forward(struct xdp_md *ctx, const struct ft_parsed *pars
 		link = bpf_map_lookup_elem(&links, &parsed->link);
 	/* The key was read from there, but not in a way that the verifier remembers. */
 	if (data + FT_ETHERNET > end || ip + header > end)
-		return ft_up(FT_MISS_TRUNCATED);
+		return ft_up(cpu, FT_MISS_TRUNCATED);
 	if (parsed->key.protocol == FT_TCP) {
 		if (ip + header + 20 > end)
-			return ft_up(FT_MISS_TRUNCATED);
+			return ft_up(cpu, FT_MISS_TRUNCATED);
 		tcp_flags = ip[header + 13];
 	}
 	if (!(flow->flags & FT_FLOW_STATION) && !ft_mine(data, ctx->ingress_ifindex))
-		return ft_up(FT_MISS_STATION);
+		return ft_up(cpu, FT_MISS_STATION);
 	entry = bpf_map_lookup_elem(&entries, &flow->entry);
 	hop = bpf_map_lookup_elem(&next_hops, &flow->next_hop);
 	if (!entry || !hop)
-		return ft_up(FT_MISS_NO_ENTRY);
+		return ft_up(cpu, FT_MISS_NO_ENTRY);
 	miss = ft_decide(parsed, data, ip, tcp_flags, there, settings, link, flow, hop, entry, &decision);
 	if (miss != FT_MISS_NONE) {
 		if (decision.end != FT_END_NONE)
 			ft_end_flow(flow->entry, entry, decision.end);
-		return ft_up(miss);
+		return ft_up(cpu, miss);
 	}
 	/* Asked before a byte changes: what cannot leave goes up the classic path as it came. */
 	action = (int)bpf_redirect_map(&devices, hop->device, XDP_PASS);
 	if (action != XDP_REDIRECT)
-		return ft_up(FT_MISS_NO_DEVICE);
+		return ft_up(cpu, FT_MISS_NO_DEVICE);
 	if (ft_resize(ctx, network, hop->length, there, decision.size))
-		return ft_up(FT_MISS_NO_ROOM);
+		return ft_up(cpu, FT_MISS_NO_ROOM);
 	if (ft_rewrite(ctx, parsed, flow, hop, decision.size, header))
 		return XDP_DROP;
-	ft_count(flow, entry, decision.size, bpf_ktime_get_coarse_ns(), settings);
-	ft_up(FT_MISS_NONE);
+	ft_count(flow, entry, decision.size, ft_now(cpu), settings);
+	ft_up(cpu, FT_MISS_NONE);
 	return action;
 }
 
@@ -231,27 +243,30 @@ int ft_xdp(struct xdp_md *ctx)
 	const struct ft_link *link = 0;
 	const struct ft_flow *flow;
 	struct ft_parsed parsed;
+	struct ft_cpu *cpu = ft_this_cpu();
 	enum ft_miss miss;
 
+	if (!cpu)
+		return XDP_PASS;
 	/* The loader writes the configuration: the compiler must not take what stands here for it. */
 	__asm__ volatile("" : "+r"(settings));
 	miss = ft_parse(data, end, ctx->ingress_ifindex, settings, &parsed);
 	if (miss != FT_MISS_NONE)
-		return ft_up(miss);
+		return ft_up(cpu, miss);
 	if (parsed.link.depth) {
 		link = bpf_map_lookup_elem(&links, &parsed.link);
 		if (!link)
-			return ft_up(FT_MISS_NO_ENTRY);
+			return ft_up(cpu, FT_MISS_NO_ENTRY);
 		parsed.key.link = link->number;
 	}
 	/* Flows of the two families differ in size, which the verifier holds apart only like this. */
 	if (parsed.family == FT_IPV4) {
 		flow = bpf_map_lookup_elem(&flows4, &parsed.key);
-		return flow ? ft_forward(ctx, &parsed, link, flow, settings, FT_IPV4_HEADER) :
-			      ft_up(FT_MISS_NO_ENTRY);
+		return flow ? ft_forward(ctx, cpu, &parsed, link, flow, settings, FT_IPV4_HEADER) :
+			      ft_up(cpu, FT_MISS_NO_ENTRY);
 	}
 	flow = bpf_map_lookup_elem(&flows6, &parsed.key);
-	return flow ? ft_forward(ctx, &parsed, link, flow, settings, FT_IPV6_HEADER) : ft_up(FT_MISS_NO_ENTRY);
+	return flow ? ft_forward(ctx, cpu, &parsed, link, flow, settings, FT_IPV6_HEADER) : ft_up(cpu, FT_MISS_NO_ENTRY);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";
