@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flowtable.flows.entry import FlowEntry
+    from flowtable.flows.refusal import Refusal
     from flowtable.flows.teardown import Teardown
     from flowtable.packet.burst import Burst
     from flowtable.packet.miss import Miss
@@ -37,6 +38,9 @@ A tuple of the device and the complete frame to send there (never of a subclass:
 ``type(outcome) is tuple``), a ``Handover``, or why the frame, of which no byte was changed,
 takes the classic path.
 """
+
+Veto: TypeAlias = "Callable[[FlowEntry], Refusal | None]"
+"""What is asked with a flow that is not in yet why it cannot be forwarded; None if it can."""
 
 OnEnd: TypeAlias = "Callable[[FlowEntry, Teardown, int], None]"
 """What a datapath calls when a packet ends a flow: the flow, why, and the time."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from flowtable.clock import Alarm
-    from flowtable.flows.datapath import Datapath, OnEnd
+    from flowtable.flows.datapath import Datapath, OnEnd, Veto
     from flowtable.flows.ledger import Ledger
     from flowtable.flows.tracking import Tracking
     from flowtable.packet.flowkey import FlowKey
@@ -62,6 +62,7 @@ class Flowtable:
         on_teardown: OnEnd,
         alarm: Alarm,
         now: int,
+        veto: Veto | None = None,
     ) -> None:
         """Begin empty.
 
@@ -75,6 +76,7 @@ class Flowtable:
             on_teardown: told of every flow that ended.
             alarm: told when there will be garbage to collect.
             now: when it was created; garbage is collected every second from then on.
+            veto: may refuse flows that could be added otherwise.
         """
         self.declaration = declaration
         self.datapath = datapath(declaration.family, profile, self.teardown)
@@ -83,6 +85,7 @@ class Flowtable:
         self._conntrack = conntrack
         self._ledger = ledger
         self._on_teardown = on_teardown
+        self._veto = veto
         self._alarm = alarm
         self._created = now
         self._entries: dict[FlowEntry, None] = {}
@@ -136,11 +139,14 @@ class Flowtable:
         if connection.status & Status.DYING:
             return Refusal.DYING
 
-        self._conntrack.offload(connection)
         entry = FlowEntry(self, connection, *ways, nat_flags(connection.status), now)
         entry.expires = now + self._idle[entry.connection.l4proto]
         for direction in ways:
             follow(direction, self._topology, profile)
+        refusal = None if self._veto is None else self._veto(entry)
+        if refusal is not None:
+            return refusal
+        self._conntrack.offload(connection)
         fixup.begin(entry, self._conntrack, profile, now)
         self._insert(entry, now)
         return None

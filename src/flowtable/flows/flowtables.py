@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from flowtable.conntrack.connection import Connection
     from flowtable.conntrack.removal import Removal
-    from flowtable.flows.datapath import OnEnd
+    from flowtable.flows.datapath import OnEnd, Veto
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.flowtable import DatapathFactory
     from flowtable.flows.teardown import Teardown
@@ -46,6 +46,7 @@ class Flowtables:
         on_teardown: OnEnd = _ignore,
         alarm: Alarm | None = None,
         now: int = 0,
+        veto: Veto | None = None,
     ) -> None:
         """Begin without any.
 
@@ -57,8 +58,10 @@ class Flowtables:
             on_teardown: told of every flow that ended, once, with the reason.
             alarm: told when ``advance`` will have something to do.
             now: the time.
+            veto: may refuse flows that could be added otherwise.
         """
         self._now = now
+        self._veto = veto
         self._topology = topology
         self._conntrack = conntrack
         self._profile = profile
@@ -94,6 +97,7 @@ class Flowtables:
             self._on_teardown,
             self._alarm,
             self.now,
+            self._veto,
         )
         self._flowtables[declaration.family, declaration.table, declaration.name] = flowtable
         return flowtable

@@ -122,6 +122,36 @@ class Refusal(Reason):
         "never offloaded by the default profile; the kernel adds it on devices that it guesses",
         "net/netfilter/nft_flow_offload.c:nft_dev_forward_path",
     )
+    CAPACITY = (
+        "no room for another flow in the tables of the fast path",
+        "the flow may be added once others have ended",
+        "kernel/bpf/hashtab.c:alloc_htab_elem",
+    )
+    TUNNEL_HEADER = (
+        "tunnel header, which the fast path in the kernel does not take off or put on",
+        "never offloaded by the fast path in the kernel",
+        "net/netfilter/nf_flow_table_ip.c:nf_flow_ip4_tunnel_proto",
+    )
+    EXIT_DEVICE = (
+        "departure through a device that does not send frames of others",
+        "of a veth pair the other end needs GRO (`ethtool -K DEV gro on`); generic XDP needs nothing",
+        "drivers/net/veth.c:veth_xdp_xmit",
+    )
+    CHECKSUM_OFFLOAD = (
+        "arrival of packets whose checksums nobody has worked out yet, as a veth pair passes them on",
+        "the flow may be added once the sender works them out: `ethtool -K DEV tx off` on its side",
+        "include/linux/skbuff.h:CHECKSUM_PARTIAL",
+    )
+    INGRESS_CHAIN = (
+        "arrival on a device whose ingress chain has to see every packet",
+        "never offloaded while rules are attached there",
+        "net/core/dev.c:nf_ingress",
+    )
+    EGRESS_CHAIN = (
+        "departure through a device whose egress chain has to see every packet",
+        "never offloaded while rules are attached there",
+        "net/core/dev.c:nf_hook_egress",
+    )
     DYING = (
         "connection is being deleted",
         "a new connection may add the flow",
