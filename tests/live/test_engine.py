@@ -141,6 +141,38 @@ def test_what_is_refused_is_tried_less_and_less_often():
     assert bench.diary.entries[-1] == ("added", bench.connection)
 
 
+def test_what_is_vetoed_is_not_offloaded_until_the_veto_falls():
+    bench = Bench()
+    bench.lab.client(udp())
+    bench.lab.server(udp_reply())
+    connection = bench.connection
+    vetoes = [Refusal.CAPACITY]
+    bench.engine = Engine(
+        bench.lab.box.topology,
+        bench.lab.box.conntrack,
+        DEFAULT,
+        ReferenceDatapath,
+        bench.diary,
+        bench.lab.now,
+        lambda entry: vetoes[0] if vetoes and entry.connection is connection else None,
+    )
+    bench.engine.declare(Ruleset(), bench.ruleset, bench.lab.now)
+    assert bench.mark() is Refusal.CAPACITY
+    assert not connection.offloaded
+    vetoes.clear()
+    bench.wait(FIRST_RETRY)
+    assert bench.diary.entries == [("refused", Refusal.CAPACITY), ("added", connection)]
+
+
+def test_the_last_packets_of_a_connection_are_not_news():
+    bench = Bench()
+    tcp = Tcp(bench.lab)
+    tcp.open()
+    tcp.out("FA")
+    assert bench.mark() is Refusal.TCP_CLOSING
+    assert (bench.engine.refusals, bench.diary.entries) == (0, [])
+
+
 def test_what_is_refused_for_good_is_not_tried_again():
     bench = Bench()
     bench.lab.client(udp())

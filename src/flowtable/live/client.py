@@ -11,6 +11,7 @@ from flowtable.live.place import socket_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from flowtable.live.control import Answer, Request
 
@@ -23,16 +24,19 @@ class ServiceError(Exception):
 
 
 class Client:
-    """A connection to the service of this network namespace."""
+    """A connection to a service."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         """Connect.
+
+        Args:
+            path: the control socket; None for that of this network namespace.
 
         Raises:
             ServiceError: there is no service, or it is not ours to talk to.
         """
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        path = socket_path()
+        path = socket_path() if path is None else path
         try:
             self._socket.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError):

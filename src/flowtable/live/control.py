@@ -277,7 +277,7 @@ class Event:
 
     Attributes:
         time: seconds since 1970.
-        what: ``added``, ``refused``, ``ended``, ``trouble`` or ``lost``.
+        what: ``watching`` at first; then ``added``, ``refused``, ``ended``, ``trouble`` or ``lost``.
         flowtable: family, table and name; empty for what concerns none.
         protocol: number of the transport protocol, 0 for what concerns no connection.
         original: what packets of the original direction carry.

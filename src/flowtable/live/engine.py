@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from flowtable.conntrack.connection import Connection
     from flowtable.conntrack.removal import Removal
+    from flowtable.flows.datapath import Veto
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.flowtable import DatapathFactory, Flowtable
     from flowtable.flows.teardown import Teardown
@@ -99,6 +100,7 @@ class Engine:
         datapath: DatapathFactory,
         listener: Listener,
         now: int,
+        veto: Veto | None = None,
     ) -> None:
         """Begin without flowtables.
 
@@ -109,6 +111,7 @@ class Engine:
             datapath: makes what forwards the packets of a flowtable.
             listener: told what happens.
             now: the time, nanoseconds.
+            veto: may refuse flows that could be added otherwise.
         """
         self.added = 0
         self._topology = topology
@@ -117,7 +120,7 @@ class Engine:
         self._due: list[tuple[int, int, Refused]] = []
         self._number = 0
         self.flowtables = Flowtables(
-            topology, tracking, profile, datapath, on_teardown=listener.ended, now=now
+            topology, tracking, profile, datapath, on_teardown=listener.ended, now=now, veto=veto
         )
         tracking.subscribe(self._destroyed)
 
@@ -136,6 +139,10 @@ class Engine:
         """
         if self.flowtables.entry(connection) is not None:
             return None
+        if connection.tcp is not None and connection.tcp.closing:
+            # Its last packets are as much marked as the others.
+            self._refused.pop((connection, flowtable), None)
+            return Refusal.TCP_CLOSING
         refusal = self._offer(connection, flowtable, now)
         key = (connection, flowtable)
         if refusal is None:

@@ -79,9 +79,9 @@ class Rules:
             LoadError: nft refused; everything is as it was.
         """
         here = tables()
-        listings = {each: _nft("list", "table", each.family, each.name) for each in here}
+        listings = {each: nft("list", "table", each.family, each.name) for each in here}
         mine = self._present(here)
-        _nft("-f", "-", text="".join(f"delete table {each}\n" for each in mine) + text)
+        nft("-f", "-", text="".join(f"delete table {each}\n" for each in mine) + text)
         now = tables()
         memory = self._memory
         # A new handle is a new table: the old one was deleted, by ``flush ruleset`` for example.
@@ -108,7 +108,7 @@ class Rules:
         back = [listing for each, listing in self._memory.before.items() if each in mine or each not in here]
         text = "".join(f"delete table {each}\n" for each in mine) + "\n".join(back)
         if text:
-            _nft("-f", "-", text=text)
+            nft("-f", "-", text=text)
         self.forget()
 
     def forget(self) -> None:
@@ -127,7 +127,7 @@ def tables() -> dict[TableId, int]:
     Raises:
         LoadError: nft cannot list them.
     """
-    document = json.loads(_nft("-j", "list", "tables"))
+    document = json.loads(nft("-j", "list", "tables"))
     found = (each["table"] for each in document["nftables"] if "table" in each)
     return {TableId(each["family"], each["name"]): each["handle"] for each in found}
 
@@ -138,7 +138,16 @@ def namespace_cookie() -> int:
         return int.from_bytes(any_socket.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), "little")
 
 
-def _nft(*arguments: str, text: str = "") -> str:
+def nft(*arguments: str, text: str = "") -> str:
+    """Run nft: what it prints.
+
+    Args:
+        arguments: its command line.
+        text: what it may read from standard input.
+
+    Raises:
+        LoadError: it refuses, or is not there.
+    """
     try:
         done = subprocess.run(
             ["nft", *arguments], input=text, capture_output=True, text=True, check=False, timeout=300

@@ -1,0 +1,73 @@
+"""What of the rules in the kernel concerns flows: flowtables, and chains that flows must not pass by."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from flowtable.live.load import TableId, nft, tables
+from flowtable.live.record import read_set
+from flowtable.ruleset.family import Family
+from flowtable.ruleset.model import Ruleset, Table
+
+if TYPE_CHECKING:
+    from flowtable.live.record import Kept
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The flowtables in the kernel.
+
+    Attributes:
+        ruleset: their tables with them, and the handles that the kernel gave.
+        flowtables: each with what marks its connections.
+        ingress: devices with rules at their ingress.
+        egress: devices with rules at their egress.
+    """
+
+    ruleset: Ruleset
+    flowtables: tuple[Kept, ...]
+    ingress: frozenset[str] = frozenset()
+    egress: frozenset[str] = frozenset()
+
+
+NOTHING: Final = Declared(Ruleset(), ())
+_ATTACHED: Final = re.compile(r"type \S+ hook (ingress|egress) devices? (?:= \{ )?([^}]*?)(?: \})? priority ")
+
+
+def declared() -> Declared:
+    """Ask the kernel.
+
+    Raises:
+        LoadError: nft cannot list the rules.
+    """
+    document = json.loads(nft("-j", "list", "sets"))
+    found = (read_set(each["set"]) for each in document["nftables"] if "set" in each)
+    kept = tuple(each for each in found if each is not None)
+    handles = tables()
+    ruleset = Ruleset()
+    for each in kept:
+        flowtable = each.flowtable
+        key = (flowtable.family, flowtable.table)
+        if key not in ruleset.tables:
+            handle = handles.get(TableId(flowtable.family.value, flowtable.table), 0)
+            ruleset.tables[key] = Table(
+                Family(flowtable.family), flowtable.table, flowtable.span, handle=handle
+            )
+        ruleset.tables[key].flowtables[flowtable.name] = flowtable
+    attached = attachments(nft("list", "chains"))
+    return Declared(ruleset, kept, attached["ingress"], attached["egress"])
+
+
+def attachments(listing: str) -> dict[str, frozenset[str]]:
+    """The devices of ingress and of egress chains.
+
+    Args:
+        listing: what ``nft list chains`` prints; its JSON does not have them.
+    """
+    found: dict[str, set[str]] = {"ingress": set(), "egress": set()}
+    for hook, devices in _ATTACHED.findall(listing):
+        found[hook] |= {device.strip(' "') for device in devices.split(",")}
+    return {hook: frozenset(devices) for hook, devices in found.items()}

@@ -1,0 +1,150 @@
+"""The devices of the flowtables: which of them run the fast path, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from flowtable.datapath.attach import AttachMode
+from flowtable.datapath.bpf import BpfError
+from flowtable.topology.event import LinkChanged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from flowtable.datapath.xdp_datapath import XdpDatapath
+    from flowtable.live.checksum import Checksums
+    from flowtable.topology.device import Device
+    from flowtable.topology.event import Event
+    from flowtable.topology.topology import Topology
+
+
+class Choice(Enum):
+    """Where an operator wants the fast path; the value is what is written."""
+
+    NATIVE = "native"
+    GENERIC = "generic"
+    AUTO = "auto"
+    OFF = "off"
+
+
+MODES: Final = {
+    Choice.NATIVE: (AttachMode.NATIVE,),
+    Choice.GENERIC: (AttachMode.GENERIC,),
+    Choice.AUTO: (AttachMode.NATIVE, AttachMode.GENERIC),
+    Choice.OFF: (AttachMode.TC,),
+}
+"""What is tried, in this order."""
+
+PLACES: Final = {
+    AttachMode.NATIVE: "xdp native",
+    AttachMode.GENERIC: "xdp generic",
+    AttachMode.TC: "tc ingress",
+}
+
+
+@dataclass(slots=True)
+class Place:
+    """Where packets of a device meet the fast path.
+
+    Attributes:
+        mode: where; None where they do not.
+        trouble: why not, or why not in a better place.
+    """
+
+    mode: AttachMode | None
+    trouble: str | None
+
+
+class Devices:
+    """Keeps the fast path on the devices that the flowtables name, as these come and go."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        datapath: XdpDatapath,
+        checksums: Checksums,
+        choice: Choice,
+        on_trouble: Callable[[str], None],
+    ) -> None:
+        """Begin without devices.
+
+        Args:
+            topology: the host.
+            datapath: the fast path.
+            checksums: looks at what its devices receive.
+            choice: where it is to run.
+            on_trouble: told, in words, of what is not as the operator wants it.
+        """
+        self._topology = topology
+        self._datapath = datapath
+        self._checksums = checksums
+        self._choice = choice
+        self._on_trouble = on_trouble
+        self._wanted: dict[str, None] = {}
+        self._places: dict[int, Place] = {}
+        topology.subscribe(self._changed)
+
+    def want(self, names: Iterable[str]) -> None:
+        """Have the fast path on these devices, and on no others."""
+        self._wanted = dict.fromkeys(names)
+        for index in list(self._places):
+            device = self._topology.indexes.get(index)
+            if device is None or device.name not in self._wanted:
+                self._leave(index, device)
+        for name in self._wanted:
+            device = self._topology.devices.get(name)
+            if device is None:
+                self._on_trouble(f"device {name} of the ruleset is not there; it joins when it comes")
+            else:
+                self._join(device)
+
+    def __iter__(self) -> Iterator[tuple[str, Place]]:
+        """The devices that are wanted, each with its place."""
+        for name in self._wanted:
+            device = self._topology.devices.get(name)
+            place = None if device is None else self._places.get(device.index)
+            yield name, Place(None, "not there") if place is None else place
+
+    def place(self, device: Device) -> str:
+        """Where packets of a device meet the fast path, in words."""
+        place = self._places.get(device.index)
+        return PLACES[place.mode] if place is not None and place.mode is not None else "classic path"
+
+    def _join(self, device: Device) -> None:
+        if device.index in self._places:
+            return
+        troubles = []
+        place = Place(None, None)
+        for mode in MODES[self._choice]:
+            try:
+                self._datapath.attach(device, mode)
+            except BpfError as error:
+                troubles.append(str(error.strerror))
+            else:
+                place.mode = mode
+                self._checksums.watch(device)
+                break
+        if troubles:
+            place.trouble = "; ".join(troubles)
+            self._on_trouble(f"{device.name}: {place.trouble}")
+        self._places[device.index] = place
+
+    def _leave(self, index: int, device: Device | None) -> None:
+        del self._places[index]
+        self._checksums.forget(index)
+        if device is not None:
+            self._datapath.detach(device)
+
+    def _changed(self, event: Event) -> None:
+        if not isinstance(event, LinkChanged):
+            return
+        device = event.device
+        if event.removed:
+            self._places.pop(device.index, None)
+            self._checksums.forget(device.index)
+        elif device.name in self._wanted:
+            self._join(device)
+        elif device.index in self._places:
+            self._leave(device.index, device)

@@ -1,0 +1,171 @@
+"""The loop of a service: waits for whatever comes first, and hands it to who it is for."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from contextlib import ExitStack, closing
+from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
+from typing import TYPE_CHECKING, Final
+
+from flowtable.clock import SECOND
+from flowtable.live.answers import answers
+from flowtable.live.control import Event, Monitor, Stop
+from flowtable.live.endpoint import CLIENTS, Endpoint, Peer
+from flowtable.live.load import LoadError
+from flowtable.live.place import socket_path
+from flowtable.live.systemd import notify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from flowtable.live.control import Request
+    from flowtable.live.service import Service
+
+_LONGEST: Final = 1.0
+"""Seconds that it waits at most."""
+
+
+class Loop:
+    """Runs a service until it is told to stop."""
+
+    def __init__(self, service: Service) -> None:
+        """Make ready to run.
+
+        Raises:
+            OSError: the control socket cannot be made.
+        """
+        self._service = service
+        self._peers: set[Peer] = set()
+        self._stop: Stop | None = None
+        self._stopper: Peer | None = None
+        self._signals: list[int] = []
+        self._endpoint = Endpoint(socket_path())
+
+    def run(self) -> None:
+        """Serve, until a request or a signal ends it."""
+        service = self._service
+        with ExitStack() as stack:
+            stack.callback(self._hang_up)
+            stack.enter_context(closing(self._endpoint))
+            self._selector = stack.enter_context(DefaultSelector())
+            self._woken = stack.enter_context(closing(self._catch_signals(stack)))
+            # In this order: who routes a flow has to know the routes that were there before it.
+            self._sources: dict[int, Callable[[], None]] = {
+                self._woken.fileno(): self._signalled,
+                service.mirror.fileno(): service.mirror.read,
+                service.connections.fileno(): service.connections.read,
+                service.datapath.fileno(): self._poll,
+                service.generations.fileno(): service.rules_changed,
+                self._endpoint.fileno(): self._connected,
+            }
+            for fd in self._sources:
+                self._selector.register(fd, EVENT_READ)
+            notify("READY=1", "STATUS=serving")
+            while self._stop is None:
+                self._turn()
+            notify("STOPPING=1")
+            service.close(keep_rules=self._stop.keep_rules)
+            if self._stopper is not None:
+                self._stopper.answer(iter(()))
+
+    def _turn(self) -> None:
+        """Wait for something and do it."""
+        ready = {key.fd: key for key, _ in self._selector.select(self._patience())}
+        for fd, read in self._sources.items():
+            if fd in ready:
+                read()
+        for key in ready.values():
+            if isinstance(key.fileobj, Peer):
+                self._hear(key.fileobj)
+        self._service.advance(time.monotonic_ns())
+        for peer in list(self._peers):
+            self._look_after(peer)
+
+    def _patience(self) -> float:
+        due = self._service.next_due
+        if due is None:
+            return _LONGEST
+        return min(max((due - time.monotonic_ns()) / SECOND, 0), _LONGEST)
+
+    def _catch_signals(self, stack: ExitStack) -> socket.socket:
+        """Have signals wake the loop: a socket that is readable then."""
+        woken, waker = socket.socketpair()
+        for end in (woken, waker):
+            end.setblocking(False)
+        stack.callback(waker.close)
+        stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(waker.fileno()))
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            stack.callback(signal.signal, number, signal.signal(number, self._note))
+        return woken
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._signals.append(number)
+
+    def _signalled(self) -> None:
+        self._woken.recv(4096)
+        while self._signals:
+            if self._signals.pop(0) != signal.SIGHUP:
+                self._stop = Stop()
+                continue
+            notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            try:
+                self._service.reload(None)
+            except LoadError as error:
+                self._service.journal.trouble(f"not reloaded: {error}")
+            notify("READY=1")
+
+    def _poll(self) -> None:
+        self._service.datapath.poll(time.monotonic_ns())
+
+    def _connected(self) -> None:
+        peer = self._endpoint.accept()
+        if peer is None:
+            return
+        if len(self._peers) >= CLIENTS:
+            peer.fail(f"{CLIENTS} clients are connected already")
+            peer.close()
+            return
+        self._peers.add(peer)
+        self._selector.register(peer, EVENT_READ)
+
+    def _hear(self, peer: Peer) -> None:
+        request = peer.read()
+        if request is not None:
+            self._answer(peer, request)
+
+    def _answer(self, peer: Peer, request: Request) -> None:
+        match request:
+            case Stop():
+                self._stop, self._stopper = request, peer
+            case Monitor():
+                peer.monitors = True
+                self._service.journal.tell = self._tell
+                peer.tell(Event(time.time(), "watching", text="what happens from now on"))
+            case _:
+                try:
+                    peer.answer(answers(self._service, request))
+                except LoadError as error:
+                    peer.fail(str(error))
+
+    def _tell(self, event: Event) -> None:
+        for peer in self._peers:
+            if peer.monitors:
+                peer.tell(event)
+
+    def _look_after(self, peer: Peer) -> None:
+        if peer.busy:
+            peer.write()
+        if peer.closed:
+            self._peers.discard(peer)
+            self._selector.unregister(peer)
+            if not any(each.monitors for each in self._peers):
+                self._service.journal.tell = None
+        else:
+            self._selector.modify(peer, EVENT_READ | (EVENT_WRITE if peer.busy else 0))
+
+    def _hang_up(self) -> None:
+        for peer in self._peers:
+            peer.close()

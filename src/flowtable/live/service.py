@@ -1,0 +1,281 @@
+"""The service of a network namespace: its parts put together, and what is done with all of them.
+
+The kernel forwards; the service decides. Whatever happens to it, packets that no flow matches take
+the classic path, and when the process ends the kernel takes the fast path off the devices.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from flowtable.clock import SECOND
+from flowtable.datapath.xdp_datapath import XdpDatapath
+from flowtable.live.checksum import Checksums
+from flowtable.live.connections import Connections
+from flowtable.live.declared import NOTHING, declared
+from flowtable.live.devices import Choice, Devices
+from flowtable.live.engine import Engine
+from flowtable.live.generation import Generations
+from flowtable.live.journal import Journal
+from flowtable.live.load import LoadError, Rules
+from flowtable.live.mirror.mirror import Mirror
+from flowtable.live.place import Hold, state_path
+from flowtable.live.rates import Rates
+from flowtable.live.ruleset_file import RulesetFile, read_ruleset
+from flowtable.live.veto import Veto
+from flowtable.profile import DEFAULT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flowtable.conntrack.connection import Connection
+    from flowtable.flows.entry import FlowEntry
+    from flowtable.flows.flowtable import Flowtable
+    from flowtable.flows.teardown import Teardown
+    from flowtable.live.mark import Mark
+
+Ended = list[tuple["FlowEntry", "Teardown"]]
+
+SETTLE: Final = SECOND
+"""Rules that others change over and over are looked at no oftener."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an operator wants.
+
+    Attributes:
+        ruleset: the file to load; None to take the rules that are in the kernel.
+        xdp: where the fast path is to run.
+        capacity: for how many flows there is to be room.
+    """
+
+    ruleset: Path | None
+    xdp: Choice
+    capacity: int
+
+
+class Service:
+    """A service, from when it holds its network namespace until it lets go of it.
+
+    Attributes:
+        options: what the operator wants.
+        pid: the process.
+        started: when it began, monotonic nanoseconds.
+        mirror: the host.
+        connections: its connections that rules marked.
+        generations: what others do to the rules.
+        datapath: the fast path.
+        devices: where it runs.
+        engine: the flows.
+        journal: what happened to them.
+        rates: how fast they are.
+        rules: the ruleset that was loaded, None where it was not from a file.
+    """
+
+    def __init__(self, options: Options) -> None:
+        """Load the rules and put the fast path on the devices.
+
+        Raises:
+            HeldError: another service holds the namespace.
+            LoadError: the rules cannot be loaded.
+            BpfError: the kernel does not take the fast path.
+            OSError: something else is refused.
+        """
+        self.options = options
+        self.pid = os.getpid()
+        self.started = time.monotonic_ns()
+        self.rules: RulesetFile | None = None
+        self.rates = Rates()
+        self._declared = NOTHING
+        self._flowtables: dict[Mark, Flowtable] = {}
+        self._look_at_rules: int | None = None
+        self._keep_rules = False
+        with ExitStack() as stack:
+            stack.callback(Hold().release)
+            self._loaded = Rules(state_path())
+            self.journal = Journal(self._unmark, time.time)
+            self.generations = stack.enter_context(closing(Generations()))
+            self.mirror = stack.enter_context(Mirror())
+            self.connections = stack.enter_context(
+                closing(Connections(self.mirror.topology.sysctls, self._marked))
+            )
+            self.datapath = stack.enter_context(
+                closing(XdpDatapath(self.mirror.topology, DEFAULT, _end, capacity=options.capacity))
+            )
+            checksums = stack.enter_context(closing(Checksums(time.monotonic_ns)))
+            self._veto = Veto(
+                self.datapath,
+                options.capacity,
+                lambda: sum(map(len, self.engine.flowtables)),
+                checksums.whole,
+            )
+            self.engine = Engine(
+                self.mirror.topology,
+                self.connections,
+                DEFAULT,
+                lambda family, profile, on_end: self.datapath,
+                self.journal,
+                self.started,
+                self._veto,
+            )
+            self.devices = Devices(
+                self.mirror.topology, self.datapath, checksums, options.xdp, self.journal.trouble
+            )
+            stack.callback(self._undo)
+            if options.ruleset is not None:
+                self._load(options.ruleset)
+            self._declare()
+            self.connections.unmark_all()
+            self._stack = stack.pop_all()
+
+    def close(self, *, keep_rules: bool = False) -> None:
+        """Take the fast path off, and put back the rules that were there before.
+
+        Args:
+            keep_rules: leave the rules as they are instead.
+        """
+        self._keep_rules = keep_rules
+        now = time.monotonic_ns()
+        self.engine.flush(now)
+        self.connections.write()
+        self._stack.close()
+
+    def _undo(self) -> None:
+        if self._keep_rules:
+            self._loaded.forget()
+            return
+        try:
+            self._loaded.undo()
+        except LoadError as error:
+            self.journal.trouble(f"the rules stay: {error}")
+
+    def _load(self, path: Path) -> None:
+        rules = read_ruleset(path, {kept.key: kept.mark for kept in declared().flowtables})
+        self._loaded.load(rules.text, rules.tables)
+        self.rules = rules
+
+    def _declare(self) -> None:
+        """Have the flowtables that the kernel remembers."""
+        # What is announced until now is what is read now.
+        self.generations.read()
+        now = time.monotonic_ns()
+        before, self._declared = self._declared, declared()
+        self._veto.declared = self._declared
+        self.engine.declare(before.ruleset, self._declared.ruleset, now)
+        self._flowtables = {
+            kept.mark: self.engine.flowtables.get(*kept.key) for kept in self._declared.flowtables
+        }
+        self.connections.marks = tuple(self._flowtables)
+        self.devices.want(
+            sorted({name for kept in self._declared.flowtables for name in kept.flowtable.devices})
+        )
+
+    def _marked(self, connection: Connection, mark: Mark) -> None:
+        """Rules marked a connection."""
+        flowtable = self._flowtables.get(mark)
+        if flowtable is not None:
+            self.engine.marked(connection, flowtable, time.monotonic_ns())
+
+    def _unmark(self, connection: Connection, flowtable: Flowtable) -> None:
+        for mark, known in self._flowtables.items():
+            if known is flowtable:
+                self.connections.unmark(connection, mark)
+
+    def advance(self, now: int) -> None:
+        """Do what is due, and have the kernel know of it."""
+        if self._look_at_rules is not None and self._look_at_rules <= now:
+            self.look_at_rules()
+        self.engine.advance(now)
+        self.connections.write()
+
+    @property
+    def next_due(self) -> int | None:
+        """When to ``advance`` next, monotonic nanoseconds."""
+        times = (self.engine.next_due, self._look_at_rules)
+        return min((each for each in times if each is not None), default=None)
+
+    def rules_changed(self) -> None:
+        """Others changed rules: soon look what has become of ours."""
+        if self.generations.read() and self._look_at_rules is None:
+            self._look_at_rules = time.monotonic_ns() + SETTLE // 10
+
+    def look_at_rules(self) -> None:
+        """Take over the flowtables that there are now, and let the rules decide of every flow anew."""
+        self._look_at_rules = None
+        try:
+            self._declare()
+        except LoadError as error:
+            self.journal.trouble(str(error))
+        self._end_all()
+
+    def flush(self) -> Ended:
+        """End all flows; packets bring back those that the rules want."""
+        with self._ending() as ended:
+            self._end_all()
+        return ended
+
+    def reload(self, path: str | None) -> Ended:
+        """Load a ruleset in place of the one that is loaded.
+
+        Args:
+            path: the file; None for the same as before.
+
+        Returns:
+            The flows that ended by it.
+
+        Raises:
+            LoadError: it cannot be loaded; everything is as it was.
+        """
+        chosen = self.options.ruleset if path is None else Path(path)
+        if chosen is None:
+            raise LoadError("the service was started without a ruleset file: name one")
+        self._load(chosen)
+        with self._ending() as ended:
+            self._declare()
+            self._end_all()
+        return ended
+
+    def _end_all(self) -> None:
+        # What rules that are gone have marked counts no more.
+        self.connections.read()
+        self.engine.flush(time.monotonic_ns())
+        self.connections.unmark_all()
+
+    @contextmanager
+    def _ending(self) -> Iterator[Ended]:
+        """Note the flows that end meanwhile."""
+        ended: Ended = []
+        self.journal.ending = ended
+        try:
+            yield ended
+        finally:
+            self.journal.ending = None
+
+    @property
+    def troubles(self) -> list[str]:
+        """What the operator should know."""
+        return [*self.mirror.notes(), *self.replaced()]
+
+    def replaced(self) -> list[str]:
+        """Our tables that somebody else has deleted or replaced, in words."""
+        try:
+            return [
+                f"table {each} is not ours any more: somebody replaced it" for each in self._loaded.replaced()
+            ]
+        except LoadError as error:
+            return [str(error)]
+
+    @property
+    def overruns(self) -> int:
+        """How often the kernel had more to say than was read."""
+        return self.mirror.overruns + self.connections.overruns
+
+
+def _end(entry: FlowEntry, reason: Teardown, now: int) -> None:
+    entry.flowtable.teardown(entry, reason, now)
