@@ -7,11 +7,16 @@ SAMPLE ?= 1
 ORACLE ?=
 EXAMPLE := examples/home-router
 
-.PHONY: demo test lint truth record mutants fuzz bench clean
+.PHONY: demo demo-live test lint truth record mutants fuzz bench clean
 
 demo: $(RUN)
 	$(BIN)/flowtable run $(EXAMPLE)/ruleset.nft --box $(EXAMPLE)/box.yaml $(EXAMPLE)/input.pcapng \
 	    --out build/demo.pcapng --conntrack -
+
+# As root.
+demo-live: $(RUN)
+	tools/debian-packages
+	PATH="$(CURDIR)/$(BIN):$$PATH" examples/live-demo/demo
 
 test: $(DEV)
 	tools/debian-packages

@@ -37,7 +37,10 @@ def test_samples_of_other_commands(monkeypatch, page: str):
         assert CliRunner().invoke(main, shlex.split(command)).stdout == output
 
 
-@pytest.mark.parametrize("page", ["check", "fmt", "print", "run"])
+LIVE = ("down", "flows", "flush", "monitor", "reload", "status", "top", "up")
+
+
+@pytest.mark.parametrize("page", ["check", "fmt", "print", "run", *LIVE])
 def test_every_option_is_described(page: str):
     text = (ROOT / f"docs/commands/{page}.md").read_text()
     for parameter in main.commands[page].params:

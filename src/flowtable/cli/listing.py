@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from flowtable.packet.flowkey import Encap
     from flowtable.router import Box
 
-_L4_NAMES: Final = {TCP: "tcp", UDP: "udp", GRE: "gre"}
-_WITH_PORTS: Final = (TCP, UDP)
+L4_NAMES: Final = {TCP: "tcp", UDP: "udp", GRE: "gre"}
+WITH_PORTS: Final = (TCP, UDP)
 _AROUND: Final = {ETHERTYPE_VLAN: "vlan", ETHERTYPE_QINQ: "svlan", ETHERTYPE_PPPOE_SESSION: "pppoe"}
 
 
@@ -64,7 +64,7 @@ def _line(entry: FlowEntry, now: int) -> str:
     original, reply = entry.directions
     used = max(original.used, reply.used, entry.created)
     fields = [
-        f"{_L4_NAMES[connection.l4proto]:<8} {connection.l4proto}",
+        f"{L4_NAMES[connection.l4proto]:<8} {connection.l4proto}",
         "" if entry.torn_down else str(max(entry.expires - now, 0) // SECOND),
         TcpState(connection.tcp.state).name if connection.tcp is not None else "",
         _direction(original),
@@ -88,7 +88,7 @@ def _direction(direction: Direction) -> str:
         f"src={ip_address(key.source)}",
         f"dst={ip_address(key.destination)}",
     ]
-    if key.l4proto in _WITH_PORTS:
+    if key.l4proto in WITH_PORTS:
         fields += [f"sport={key.sport}", f"dport={key.dport}"]
     fields += [
         f"oif={direction.device.name}",

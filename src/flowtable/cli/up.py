@@ -1,0 +1,76 @@
+"""``flowtable up``: the service of this network namespace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from flowtable.cli.error import InputError
+from flowtable.datapath.bpf import BpfError
+from flowtable.datapath.xdp import CAPACITY
+from flowtable.live.client import ServiceError
+from flowtable.live.devices import Choice
+from flowtable.live.load import LoadError
+from flowtable.live.loop import Loop
+from flowtable.live.place import HeldError
+from flowtable.live.service import Options, Service
+from flowtable.live.spawn import spawn
+
+
+@click.command()
+@click.option(
+    "--file",
+    "-f",
+    "path",
+    metavar="RULESET",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The rules to load, as nft -f takes them, flowtables and all.",
+)
+@click.option("--no-rules", is_flag=True, help="Load no rules: take the flowtables of those that are there.")
+@click.option(
+    "--xdp",
+    type=click.Choice([choice.value for choice in Choice]),
+    default=Choice.AUTO.value,
+    show_default=True,
+    help="Where the fast path runs on the devices; off is traffic control.",
+)
+@click.option(
+    "--capacity",
+    metavar="FLOWS",
+    type=click.IntRange(1, 1 << 22),
+    default=CAPACITY,
+    show_default=True,
+    help="For how many flows there is room.",
+)
+@click.option("--detach", "-d", is_flag=True, help="Go on in the background once it serves.")
+def up(path: str | None, no_rules: bool, xdp: str, capacity: int, detach: bool) -> None:
+    """Load RULESET and keep the connections that its rules offload on the fast path.
+
+    Runs until it is told to end: by flowtable down, or by a signal. Then packets take the
+    classic path, and the rules that were there before are put back.
+    """
+    if (path is None) != no_rules:
+        raise click.UsageError("Give a ruleset with -f, or --no-rules.")
+    if detach:
+        _spawn("--no-rules" if path is None else f"--file={path}", f"--xdp={xdp}", f"--capacity={capacity}")
+    else:
+        _serve(Options(None if path is None else Path(path).resolve(), Choice(xdp), capacity))
+
+
+def _spawn(*arguments: str) -> None:
+    try:
+        spawn(*arguments)
+    except ServiceError as error:
+        raise InputError(str(error)) from None
+
+
+def _serve(options: Options) -> None:
+    try:
+        Loop(Service(options)).run()
+    except (HeldError, LoadError) as error:
+        raise InputError(str(error)) from None
+    except BpfError as error:
+        raise InputError(f"the kernel does not take the fast path: {error.strerror or error}") from None
+    except OSError as error:
+        raise InputError(f"the kernel refuses: {error.strerror or error}") from None
