@@ -6,6 +6,7 @@ import click
 
 from flowtable.cli.check import check
 from flowtable.cli.devices import devices
+from flowtable.cli.doctor import doctor
 from flowtable.cli.down import down
 from flowtable.cli.flows import flows
 from flowtable.cli.flush import flush
@@ -29,6 +30,7 @@ def main() -> None:
 main.add_command(check)
 main.add_command(fmt)
 main.add_command(devices)
+main.add_command(doctor)
 main.add_command(print_command)
 main.add_command(run)
 main.add_command(snapshot)
