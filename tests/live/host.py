@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import select
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -148,3 +149,14 @@ def differences(one: Any, other: Any, where: str = "") -> list[str]:
             for line in differences(one.get(key), other.get(key), f"{where}/{key}")
         ]
     return [] if one == other else [f"{where}: {one} != {other}"]
+
+
+def disagreement(mirror: Mirror, seconds: float = 10) -> list[str]:
+    """How a mirror differs from a fresh one, once the kernel has said all that there is to say."""
+    end = time.monotonic() + seconds
+    while True:
+        follow(mirror, 0.05)
+        with Mirror() as fresh:
+            found = differences(state(mirror.topology), state(fresh.topology))
+        if not found or time.monotonic() > end:
+            return found
