@@ -49,7 +49,7 @@ bench: $(DEV)
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-$(RUN): pyproject.toml hatch_build.py $(wildcard src/flowtable/datapath/c/*) tools/venv
+$(RUN): pyproject.toml hatch_build.py $(wildcard src/flowtable/*/c/*) tools/venv
 	PYTHON=$(PYTHON) tools/venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	mkdir -p build

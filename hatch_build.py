@@ -1,4 +1,7 @@
-"""Compiles the fast path with the package: a shared library and, of the same sources, a BPF object.
+"""Compiles what of the package is C.
+
+The fast path becomes a shared library and, of the same sources, a BPF object; the reading and writing
+of captures another library.
 
 The compiler is Zig's, a build requirement from PyPI. It brings its own headers and builds for other
 machines too: FLOWTABLE_TARGET is a target of Zig's like ``aarch64-linux-gnu``. As a script, this file
@@ -16,9 +19,12 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCES = Path("src/flowtable/datapath/c")
-LIBRARY = Path("src/flowtable/datapath/libflowtable.so")
-PROGRAM = Path("src/flowtable/datapath/xdp.o")
+PACKAGE = Path("src/flowtable")
+LIBRARIES = {
+    PACKAGE / "datapath/c/native.c": PACKAGE / "datapath/libflowtable.so",
+    PACKAGE / "capture/c/capture.c": PACKAGE / "capture/libcapture.so",
+}
+PROGRAMS = {PACKAGE / "datapath/c/xdp.c": PACKAGE / "datapath/xdp.o"}
 OPTIONS = ("-O2", "-g", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 
 
@@ -37,18 +43,16 @@ class CompileHook(BuildHookInterface[Any]):
 
 def compile_all(root: Path, target: str | None = None) -> None:
     """Compile what is older than a source; for another machine, all."""
-    sources = root / SOURCES
     native = ("-shared", "-fPIC") if target is None else ("-shared", "-fPIC", "-target", target)
     bpf = ("-target", "bpfel-freestanding", "-mcpu=v3", "-c")
-    newest = max(path.stat().st_mtime for path in sources.iterdir())
-    for source, result, options in (
-        (sources / "native.c", root / LIBRARY, native),
-        (sources / "xdp.c", root / PROGRAM, bpf),
-    ):
-        if target is None and result.exists() and result.stat().st_mtime > newest:
-            continue
-        command = [sys.executable, "-m", "ziglang", "cc", *OPTIONS, *options, str(source), "-o", str(result)]
-        subprocess.run(command, check=True)
+    for results, options in ((LIBRARIES, native), (PROGRAMS, bpf)):
+        for source, result in results.items():
+            path, made = root / source, root / result
+            newest = max(each.stat().st_mtime for each in path.parent.iterdir())
+            if target is None and made.exists() and made.stat().st_mtime > newest:
+                continue
+            command = [sys.executable, "-m", "ziglang", "cc", *OPTIONS, *options, str(path), "-o", str(made)]
+            subprocess.run(command, check=True)
 
 
 def _platform(target: str | None) -> str:

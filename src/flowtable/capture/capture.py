@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from flowtable.capture.record import Record
     from flowtable.capture.skip import Skip
+    from flowtable.capture.stretch import Stretch
 
 
 class Capture:
@@ -33,7 +34,8 @@ class Capture:
         self.skipped: Counter[Skip] = Counter()
         self._window = window
         reader = _reader(window, name)
-        self._records = reader(window, name, interface, self.interfaces, self.skipped).records()
+        self._reader = reader(window, name, interface, self.interfaces, self.skipped)
+        self._records = self._reader.records()
 
     def __iter__(self) -> Iterator[Record]:
         """The frames.
@@ -42,6 +44,17 @@ class Capture:
             CaptureError: the capture is damaged from here on; good frames before it were given.
         """
         return self._records
+
+    def stretches(self) -> Iterator[Stretch]:
+        """The same frames, many at once; take either these or those.
+
+        A stretch holds packets of the interfaces described so far only, and is good until the next.
+
+        Raises:
+            CaptureError: as above.
+            OSError: the library is not there.
+        """
+        return self._reader.stretches()
 
     @property
     def position(self) -> int:

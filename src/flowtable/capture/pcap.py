@@ -5,10 +5,12 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
+from flowtable.capture import library
 from flowtable.capture.error import CaptureError
 from flowtable.capture.linktype import ETHERNET, describe
 from flowtable.capture.record import Direction, Record
 from flowtable.capture.skip import Skip
+from flowtable.capture.stretch import Stretch
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -71,15 +73,8 @@ class PcapReader:
                 begin = at + 16
                 after = begin + captured
                 if after > last + 16:
-                    if captured > _LONGEST_FRAME:
-                        raise self._error(
-                            at, number, f"{captured} bytes captured, expected at most {_LONGEST_FRAME}"
-                        )
-                    whole = window.advance(at, 16 + captured)
-                    data, at = window.data, 0
+                    data, at = self._whole(at, captured, number), 0
                     last = len(data) - 16
-                    if not whole:
-                        raise self._error(0, number, f"cut short: {last} bytes of {captured} captured")
                     continue
                 number += 1
                 at = after
@@ -92,6 +87,54 @@ class PcapReader:
                     yield new(Record, (number, interface, time, data[begin:after], original, unknown))
         if window.data:
             raise self._error(0, number, f"cut short: {len(window.data)} bytes of a packet's header")
+
+    def stretches(self) -> Iterator[Stretch]:
+        """The same as ``records``, many at once.
+
+        Raises:
+            CaptureError: as with ``records``.
+            OSError: the library is not there.
+        """
+        window, stretch = self._window, Stretch()
+        scan = library.load().ft_scan_pcap
+        header, unit = self._header()
+        swapped = MAGICS[window.data[:4]][0] == ">"
+        stretch.names = [self._interface]
+        number = 0
+        at = _HEADER
+        while window.advance(at, 16):
+            data, at = window.data, 0
+            while len(data) - at >= 16:
+                at = stretch.fill(scan, data, at, swapped, unit)
+                if count := stretch.burst.count:
+                    stretch.number = number + 1
+                    number += count
+                    yield stretch
+                if count == stretch.burst.room:
+                    continue
+                if len(data) - at < 16:
+                    break
+                _, _, captured, original = header(data, at)
+                if at + 16 + captured > len(data):
+                    data, at = self._whole(at, captured, number), 0
+                    continue
+                number += 1
+                at += 16 + captured
+                if captured < original:
+                    self._skipped[Skip.TRUNCATED] += 1
+                else:
+                    self._skipped[Skip.EMPTY] += 1
+        if window.data:
+            raise self._error(0, number, f"cut short: {len(window.data)} bytes of a packet's header")
+
+    def _whole(self, at: int, captured: int, number: int) -> bytes:
+        """What is in memory with the whole of the packet at ``at`` first."""
+        if captured > _LONGEST_FRAME:
+            raise self._error(at, number, f"{captured} bytes captured, expected at most {_LONGEST_FRAME}")
+        if not self._window.advance(at, 16 + captured):
+            there = len(self._window.data) - 16
+            raise self._error(0, number, f"cut short: {there} bytes of {captured} captured")
+        return self._window.data
 
     def _header(self) -> tuple[Callable[[bytes, int], tuple[int, int, int, int]], int]:
         """How packet headers are read, and nanoseconds in a unit of their fractions."""

@@ -6,14 +6,18 @@ import struct
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from flowtable.capture import library
 from flowtable.capture.error import CaptureError
+from flowtable.capture.library import Interface
 from flowtable.capture.linktype import ETHERNET, describe
 from flowtable.capture.record import LAST_TIME, Direction, Record
 from flowtable.capture.skip import Skip
+from flowtable.capture.stretch import Stretch
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator
+    from ctypes import Array
 
     from flowtable.capture.window import Window
 
@@ -110,6 +114,8 @@ class PcapngReader:
         self._shapes: dict[tuple[int, int, int, int], _Shape] = {}
         self._epochs: dict[bytes, _Epoch] = {}
         self._directions: dict[bytes, Direction] = {}
+        self._idents: list[str] = []
+        self._clocks = (Interface * 0)()
 
     def records(self) -> Iterator[Record]:
         """The Ethernet frames of the file, in its order.
@@ -161,25 +167,81 @@ class PcapngReader:
                 self._number, self._time = number, time
                 if len(data) - at < 12:
                     break
-                length = self._block_length(data, at)
-                if at + length > len(data):
-                    whole = window.advance(at, length)
-                    data, at = window.data, 0
-                    if not whole:
-                        raise self._error(0, f"cut short: {len(data)} bytes of a block of {length} bytes")
-                outcome = self._block(data, at, length)
-                at += length
-                if outcome is not None:
-                    self._number += 1
-                    if isinstance(outcome, Skip):
-                        self._skipped[outcome] += 1
-                    else:
-                        yield outcome
-        if window.data:
-            raise self._error(0, f"cut short: {len(window.data)} bytes of a block's header")
+                data, at, record = self._one(data, at)
+                if record is not None:
+                    yield record
+        self._end()
+
+    def stretches(self) -> Iterator[Stretch]:
+        """The same as ``records``, many at once.
+
+        Raises:
+            CaptureError: as with ``records``.
+            OSError: the library is not there.
+        """
+        window, stretch, single = self._window, Stretch(), Stretch(1)
+        scan = library.load().ft_scan_pcapng
+        stretch.names = self._idents
+        at = 0
+        while window.advance(at, 12):
+            data, at = window.data, 0
+            while len(data) - at >= 12:
+                clocks = self._interface_clocks()
+                at = stretch.fill(scan, data, at, self._layout.order == ">", clocks, len(clocks))
+                if count := stretch.burst.count:
+                    stretch.number = self._number + 1
+                    self._number += count
+                    self._time = stretch.burst.times[count - 1]
+                    yield stretch
+                if count == stretch.burst.room:
+                    continue
+                if len(data) - at < 12:
+                    break
+                data, at, record = self._one(data, at)
+                if record is not None:
+                    single.put([record])
+                    single.number = record.number
+                    yield single
+        self._end()
+
+    def _one(self, data: bytes, at: int) -> tuple[bytes, int, Record | None]:
+        """Take the block at ``at``, whatever it is.
+
+        Returns:
+            What is in memory then, where the next block begins in it, and the record of the block if
+            it is a packet that can be used.
+        """
+        length = self._block_length(data, at)
+        if at + length > len(data):
+            whole = self._window.advance(at, length)
+            data, at = self._window.data, 0
+            if not whole:
+                raise self._error(0, f"cut short: {len(data)} bytes of a block of {length} bytes")
+        outcome = self._block(data, at, length)
+        if outcome is not None:
+            self._number += 1
+        if isinstance(outcome, Skip):
+            self._skipped[outcome] += 1
+            outcome = None
+        return data, at + length, outcome
+
+    def _end(self) -> None:
+        """Nothing whole is left."""
+        if self._window.data:
+            raise self._error(0, f"cut short: {len(self._window.data)} bytes of a block's header")
         if self._skipped[Skip.LINK_TYPE] and self._skipped.total() == self._number:
             reason = f"no Ethernet frames, but {', '.join(self._foreign)}"
             raise CaptureError(self._name, min(self._foreign.values()), reason)
+
+    def _interface_clocks(self) -> Array[Interface]:
+        """The interfaces of the section as C sees them."""
+        if len(self._clocks) != len(self._interfaces):
+            self._idents[:] = [each.name for each in self._interfaces]
+            self._clocks = (Interface * len(self._interfaces))()
+            for clock, each in zip(self._clocks, self._interfaces, strict=True):
+                if each.linktype == ETHERNET and each.divisor == 1 and abs(each.offset) < 1 << 63:
+                    clock.multiplier, clock.offset = each.multiplier, each.offset
+        return self._clocks
 
     def _learn_shape(self, shape: tuple[int, int, int, int]) -> bool:
         """Prepare for blocks that begin like this one; false if they are no ordinary packets."""
@@ -251,6 +313,8 @@ class PcapngReader:
         if major != 1:
             raise self._error(at, f"pcapng version {major}, expected 1")
         self._interfaces.clear()
+        self._idents.clear()
+        self._clocks = (Interface * 0)()
         for cache in (self._shapes, self._epochs, self._directions):
             cache.clear()
 

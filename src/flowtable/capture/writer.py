@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import struct
+from ctypes import byref
 from struct import Struct
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
+from flowtable.capture import library
+from flowtable.capture.library import address, packets
 from flowtable.capture.linktype import ETHERNET
 from flowtable.capture.record import Direction
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable, Iterable
     from types import TracebackType
+
+    from flowtable.packet.burst import Burst
 
 _OUT: Final = Direction.OUT
 _SNAPLEN: Final = 0x40000
@@ -20,6 +26,8 @@ _ENHANCED: Final = 6
 
 _GATHER: Final = 1024
 """Packets gathered before they go to the stream in one piece."""
+
+_NO_TIME: Final = "pcap has no times after 2106"
 
 _section: Final = Struct("<IIIHHq").pack
 _description: Final = Struct("<IIHHI").pack
@@ -36,6 +44,7 @@ class _Writer:
     def __init__(self, stream: BinaryIO, head: bytes) -> None:
         self._stream = stream
         self._pieces = [head]
+        self._out = bytearray()
 
     def __enter__(self) -> Self:
         return self
@@ -49,6 +58,16 @@ class _Writer:
         """Hand what was gathered to the stream, and have it written."""
         self._hand_over()
         self._stream.flush()
+
+    def _write_many(self, write: Callable[..., int], burst: Burst, around: int, *arguments: object) -> None:
+        """Have C write a burst, with up to ``around`` bytes around each of its frames."""
+        self._hand_over()
+        room = len(burst.frames) + burst.count * around
+        if len(self._out) < room:
+            self._out = bytearray(room)
+        frames = burst.frames if isinstance(burst.frames, bytes) else address(burst.frames)
+        size = write(frames, byref(packets(burst)), *arguments, address(self._out))
+        self._stream.write(memoryview(self._out)[:size])
 
     def _hand_over(self) -> None:
         self._stream.write(b"".join(self._pieces))
@@ -109,6 +128,18 @@ class PcapngWriter(_Writer):
         if len(pieces) >= _GATHER:
             self._hand_over()
 
+    def write_many(self, burst: Burst, idents: array[int]) -> None:
+        """Write frames that went out.
+
+        Args:
+            burst: the frames.
+            idents: by device index, which of the interfaces each is; 32 bits each.
+
+        Raises:
+            OSError: they cannot be written, or the library is not there.
+        """
+        self._write_many(library.load().ft_write_pcapng, burst, 48, idents.buffer_info()[0])
+
 
 class PcapWriter(_Writer):
     """Writes a pcap stream of Ethernet frames, times in nanoseconds.
@@ -141,9 +172,20 @@ class PcapWriter(_Writer):
         try:
             pieces.append(_packet(seconds, fraction, size, size) + data)
         except struct.error:
-            raise OverflowError("pcap has no times after 2106") from None
+            raise OverflowError(_NO_TIME) from None
         if len(pieces) >= _GATHER:
             self._hand_over()
+
+    def write_many(self, burst: Burst) -> None:
+        """Write frames.
+
+        Raises:
+            OverflowError: a time does not fit the format.
+            OSError: they cannot be written, or the library is not there.
+        """
+        if burst.count and burst.times[burst.count - 1] // 1_000_000_000 > 0xFFFFFFFF:
+            raise OverflowError(_NO_TIME)
+        self._write_many(library.load().ft_write_pcap, burst, 16)
 
 
 def _options(*options: tuple[int, bytes]) -> bytes:

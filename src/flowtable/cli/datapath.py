@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from flowtable.capture import library as captures
 from flowtable.datapath import library
 from flowtable.datapath.native import NativeDatapath
 from flowtable.datapath.reference import ReferenceDatapath
@@ -21,10 +22,11 @@ DATAPATHS: Final[dict[str, DatapathFactory]] = {NATIVE: NativeDatapath, REFERENC
 
 
 def available(name: str) -> DatapathFactory:
-    """The datapath of that name; the reference, and a notice, where its library cannot be loaded."""
+    """The datapath of that name; the reference, and a notice, where its libraries cannot be loaded."""
     if name == NATIVE:
         try:
             library.load()
+            captures.load()
         except OSError as error:
             click.echo(f"flowtable: no native datapath, the reference takes its place: {error}", err=True)
             return DATAPATHS[REFERENCE]

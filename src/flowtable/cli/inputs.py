@@ -6,11 +6,12 @@ import os
 import stat
 import sys
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Self
 
-from flowtable.capture import Capture, CaptureError, merge, open_capture
+from flowtable.capture import ROOM, Capture, CaptureError, Stretch, merge, open_capture
 from flowtable.cli.error import InputError
 from flowtable.cli.load import STANDARD
 from flowtable.topology.stack import below
@@ -102,16 +103,32 @@ class Inputs:
         """
         yield from merge(map(self._usable, self.captures, self._named))
 
+    def stretches(self) -> Generator[Stretch, None, None]:
+        """The same as ``records``, many at once.
+
+        Raises:
+            OSError: the library is not there.
+        """
+        if len(self.captures) == 1:
+            yield from self._usable_stretches(self.captures[0], self._named[0])
+            return
+        records, stretch = self.records(), Stretch()
+        while True:
+            stretch.put(islice(records, ROOM))
+            if not stretch.burst.count:
+                return
+            yield stretch
+
     def _usable(self, capture: Capture, device: str | None) -> Generator[Record, None, None]:
         devices = self._devices
         try:
             for record in capture:
                 at = devices.get(record[1])
                 if at is None or not at.on_wire:
-                    self.errors.append(self._unknown(capture, record, at))
+                    self.errors.append(self._unknown(capture, record.number, record.interface))
                     return
                 if device is not None and len(capture.interfaces) > 1:
-                    self.errors.append(_several(capture, record, device))
+                    self.errors.append(_several(capture, record.number, device))
                     return
                 yield record
         except CaptureError as error:
@@ -119,16 +136,47 @@ class Inputs:
         except OSError as error:
             self.errors.append(f"{capture.name}: {error.strerror}")
 
-    def _unknown(self, capture: Capture, record: Record, device: Device | None) -> str:
+    def _usable_stretches(self, capture: Capture, device: str | None) -> Generator[Stretch, None, None]:
+        try:
+            for stretch in capture.stretches():
+                burst = stretch.burst
+                first, name = self._first_unknown(stretch)
+                if device is not None and len(capture.interfaces) > 1 and first:
+                    self.errors.append(_several(capture, stretch.number, device))
+                    return
+                stretch.cut(first)
+                if burst.count:
+                    yield stretch
+                if name is not None:
+                    self.errors.append(self._unknown(capture, stretch.number + first, name))
+                    return
+        except CaptureError as error:
+            self.errors.append(str(error))
+        except OSError as error:
+            self.errors.append(f"{capture.name}: {error.strerror}")
+
+    def _first_unknown(self, stretch: Stretch) -> tuple[int, str | None]:
+        """The first packet of a stretch on no device that frames come in on: its place, its interface."""
+        count, name = stretch.burst.count, None
+        for place, each in enumerate(stretch.names):
+            device = self._devices.get(each)
+            if device is None or not device.on_wire:
+                with suppress(ValueError):
+                    count = stretch.burst.devices.index(place, 0, count)
+                    name = each
+        return count, name
+
+    def _unknown(self, capture: Capture, number: int, interface: str) -> str:
+        device = self._devices.get(interface)
         if device is not None:
-            return f"{capture.name}: packet {record.number}: {not_on_wire(device)}"
-        name = f"interface {record.interface}" if record.interface else "an interface without a name"
+            return f"{capture.name}: packet {number}: {not_on_wire(device)}"
+        name = f"interface {interface}" if interface else "an interface without a name"
         if len(capture.interfaces) == 1:
             hint = f"--in DEV={capture.name} says which it is"
         else:
             hint = "--in DEV=FILE says which it is, of a capture of one interface"
         return (
-            f"{capture.name}: packet {record.number}: {name} is no device of the box,"
+            f"{capture.name}: packet {number}: {name} is no device of the box,"
             f" which has {', '.join(wires(self._devices))}; {hint}"
         )
 
@@ -151,10 +199,10 @@ def _under(device: Device) -> Iterator[Device]:
         yield from _under(lower)
 
 
-def _several(capture: Capture, record: Record, device: str) -> str:
+def _several(capture: Capture, number: int, device: str) -> str:
     names = ", ".join(name or "one without a name" for name in capture.interfaces)
     return (
-        f"{capture.name}: packet {record.number}: captured on several interfaces ({names});"
+        f"{capture.name}: packet {number}: captured on several interfaces ({names});"
         f" --in {device}=FILE takes a capture of one"
     )
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from array import array
 from contextlib import closing, contextmanager
 from errno import EPIPE
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, ParamSpec
 
 from flowtable.capture import PcapngWriter, PcapWriter
 from flowtable.cli.error import InputError
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
     from contextlib import ExitStack
 
+    from flowtable.packet.burst import Burst
     from flowtable.topology.device import Device
     from flowtable.topology.topology import Topology
 
     Transmit = Callable[[Device, bytes, int], None]
+    TransmitMany = Callable[[Burst], None]
 
 
 @contextmanager
@@ -74,7 +77,14 @@ def write_lines(path: str, stream: BinaryIO, lines: Iterable[str]) -> None:
         stream.flush()
 
 
-def open_transmitter(path: str | None, topology: Topology, stack: ExitStack) -> Transmit:
+class Outlet(NamedTuple):
+    """Where frames go that leave the box: what it calls with one, and with many at once."""
+
+    transmit: Transmit
+    transmit_many: TransmitMany
+
+
+def open_outlet(path: str | None, topology: Topology, stack: ExitStack) -> Outlet:
     """Open a capture for the frames that leave the box, which ``stack`` closes.
 
     Args:
@@ -83,33 +93,49 @@ def open_transmitter(path: str | None, topology: Topology, stack: ExitStack) -> 
         stack: what closes the capture.
 
     Returns:
-        What a box calls with device, frame and time. It raises InputError if that cannot be written.
+        What a box calls. It raises InputError if that cannot be written.
 
     Raises:
         InputError: it cannot be opened.
     """
     if path is None:
-        return forget
+        return Outlet(forget, _forget_many)
     stream = open_output(path, stack)
     if path.endswith(".pcap"):
-        plain = stack.enter_context(PcapWriter(stream)).write
-        return _told(path, lambda device, frame, now: plain(now, frame))
-    named = stack.enter_context(PcapngWriter(stream, topology.devices)).write
-    return _told(path, lambda device, frame, now: named(device.name, now, frame))
+        plain = stack.enter_context(PcapWriter(stream))
+        return Outlet(
+            _told(path, lambda device, frame, now: plain.write(now, frame)), _told(path, plain.write_many)
+        )
+    named = stack.enter_context(PcapngWriter(stream, topology.devices))
+    # The devices of a box stay, with their indexes, for as long as it does.
+    idents = array("I", bytes(4 + 4 * max((each.index for each in topology.devices.values()), default=0)))
+    for ident, each in enumerate(topology.devices.values()):
+        idents[each.index] = ident
+    return Outlet(
+        _told(path, lambda device, frame, now: named.write(device.name, now, frame)),
+        _told(path, lambda burst: named.write_many(burst, idents)),
+    )
 
 
-def _told(path: str, write: Transmit) -> Transmit:
-    def transmit(device: Device, frame: bytes, now: int) -> None:
+P = ParamSpec("P")
+
+
+def _told(path: str, write: Callable[P, None]) -> Callable[P, None]:
+    def told(*arguments: P.args, **named: P.kwargs) -> None:
         try:
-            write(device, frame, now)
+            write(*arguments, **named)
         except OverflowError as error:
             raise InputError(f"{path}: {error}") from None
         except OSError as error:
             with written(path):
                 raise error
 
-    return transmit
+    return told
 
 
 def forget(device: Device, frame: bytes, now: int) -> None:
     """What a box calls where nobody wants the frames."""
+
+
+def _forget_many(burst: Burst) -> None:
+    pass

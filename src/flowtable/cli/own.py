@@ -9,6 +9,7 @@ from flowtable.clock import SECOND
 from flowtable.topology.bridge import Bridge
 
 if TYPE_CHECKING:
+    from flowtable.capture import Sieve
     from flowtable.router import Box
     from flowtable.topology.device import Device
 
@@ -38,7 +39,7 @@ class Own:
         All frames on the loopback device are the box's own; they come from no address.
         """
         devices = self._box.topology.devices.values()
-        own = frozenset(device.mac for device in devices) - {_NO_MAC}
+        own = _addresses(self._box)
         self._macs = {device.name: own | {_NO_MAC} if device.loopback else own for device in devices}
         bridges = any(isinstance(device, Bridge) for device in devices)
         self._box.transmit = self._sent if bridges else self._transmit
@@ -47,6 +48,22 @@ class Own:
         """Whether the box sent a frame that was captured on one of its devices."""
         if frame[6:12] in self._macs[device]:
             return True
+        return self.bridged(device, frame, now)
+
+    def tell(self, sieve: Sieve) -> None:
+        """Have a sieve know the frames that come from the box's addresses."""
+        devices = self._box.topology.devices
+        sieve.know(
+            {device.name: device.index for device in devices.values()},
+            _addresses(self._box),
+            (device.name for device in devices.values() if device.loopback),
+        )
+
+    def bridged(self, device: str, frame: bytes, now: int) -> bool:
+        """Whether a bridge of the box sent a frame on that was captured on one of its devices.
+
+        It is none that is addressed to the box there: bridges do not send those on.
+        """
         return bool(self._bridged) and self._was_bridged((device, frame), now)
 
     def _sent(self, device: Device, frame: bytes, now: int) -> None:
@@ -72,3 +89,7 @@ class Own:
         times.popleft()
         if not times:
             del self._bridged[key]
+
+
+def _addresses(box: Box) -> frozenset[bytes]:
+    return frozenset(device.mac for device in box.topology.devices.values()) - {_NO_MAC}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
@@ -10,9 +11,9 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgres
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
-    from flowtable.capture import Record
+    from flowtable.capture import Record, Stretch
     from flowtable.cli.inputs import Inputs
 
 _EVERY: Final = 512
@@ -35,11 +36,28 @@ def watched(inputs: Inputs) -> Generator[Record, None, None]:
     How far it is and how long it takes is told by the bytes read; without a size, as on a
     pipe, there are only the packets and their rate.
     """
+    with _bar(inputs) as show:
+        for packets, record in enumerate(inputs.records()):
+            if not packets % _EVERY:
+                show(packets)
+            yield record
+
+
+def watched_stretches(inputs: Inputs) -> Generator[Stretch, None, None]:
+    """The same with stretches."""
+    packets = 0
+    with _bar(inputs) as show:
+        for stretch in inputs.stretches():
+            show(packets)
+            packets += stretch.burst.count
+            yield stretch
+
+
+@contextmanager
+def _bar(inputs: Inputs) -> Generator[Callable[[int], None], None, None]:
+    """A progress bar; what to call with the number of packets so far."""
     console = Console(file=sys.stderr)
     columns = (BarColumn(), TaskProgressColumn(), _Rate(), TimeRemainingColumn(compact=True))
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=inputs.size, packets=0)
-        for packets, record in enumerate(inputs.records()):
-            if not packets % _EVERY:
-                progress.update(task, completed=inputs.position, packets=packets)
-            yield record
+        yield lambda packets: progress.update(task, completed=inputs.position, packets=packets)

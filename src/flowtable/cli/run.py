@@ -12,15 +12,15 @@ import click
 
 from flowtable.cli.agenda import Agenda, load_events
 from flowtable.cli.comparison import Comparison
-from flowtable.cli.datapath import DATAPATHS, REFERENCE, available
+from flowtable.cli.datapath import DATAPATHS, NATIVE, REFERENCE, available
 from flowtable.cli.document import document
 from flowtable.cli.error import InputError
 from flowtable.cli.inputs import Input, Inputs, not_on_wire, wires
 from flowtable.cli.listing import connection_lines, ended_line, flow_lines
 from flowtable.cli.load import STANDARD, load_box, load_ruleset
-from flowtable.cli.output import forget, open_output, open_transmitter, write_lines, written
-from flowtable.cli.progress import watched
-from flowtable.cli.replay import Tally, replay
+from flowtable.cli.output import forget, open_outlet, open_output, write_lines, written
+from flowtable.cli.progress import watched, watched_stretches
+from flowtable.cli.replay import Tally, replay, replay_stretches
 from flowtable.cli.report import Report
 from flowtable.cli.summary import summarise
 from flowtable.cli.usage import check_sources, check_sources_kept, check_targets
@@ -89,7 +89,7 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
 @click.option(
     "--datapath",
     type=click.Choice(list(DATAPATHS)),
-    default=REFERENCE,
+    default=NATIVE,
     show_default=True,
     help="What forwards the packets of flows: C, or Python for comparison.",
 )
@@ -158,12 +158,13 @@ def run(
         past.append(ended_line(entry, reason, now))
 
     flow_ended = remember if ended else None
+    forwards = available(datapath)
     try:
         router = Box(
             topology,
             rules,
             profile=PROFILES[profile],
-            datapath=available(datapath),
+            datapath=forwards,
             transmit=forget,
             flow_ended=flow_ended,
             skip_opaque=opaque == "skip",
@@ -173,12 +174,19 @@ def run(
     with ExitStack() as stack:
         opened = Inputs.open(captures, topology.devices, stack)
         streams = {option: (path, open_output(path, stack)) for option, path in texts.items() if path}
-        transmit = open_transmitter(out, topology, stack)
-        router.transmit = transmit if comparison is None else comparison.watch(transmit)
+        outlet = open_outlet(out, topology, stack)
         with_bar = sys.stderr.isatty() and not quiet
-        records = stack.enter_context(closing(watched(opened) if with_bar else opened.records()))
+        settled = round(settle * SECOND)
         try:
-            replay(router, records, tally, agenda, settle=round(settle * SECOND), comparison=comparison)
+            if comparison is None and forwards is not DATAPATHS[REFERENCE]:
+                router.transmit, router.transmit_many = outlet
+                parts = watched_stretches(opened) if with_bar else opened.stretches()
+                parts = stack.enter_context(closing(parts))
+                replay_stretches(router, parts, tally, agenda, settle=settled)
+            else:
+                router.transmit = outlet.transmit if comparison is None else comparison.watch(outlet.transmit)
+                records = stack.enter_context(closing(watched(opened) if with_bar else opened.records()))
+                replay(router, records, tally, agenda, settle=settled, comparison=comparison)
         except EventError as error:
             raise InputError(str(error)) from None
         listings: dict[str, Callable[[], Iterable[str]]] = {

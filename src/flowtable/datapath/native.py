@@ -145,6 +145,7 @@ class NativeDatapath:
         self._bursts_pointer = pointer(self._bursts)
         self._process_many: Any = self.tables.library.ft_process
         self._arriving = self._leaving = Burst(b"", 0)
+        self._frames = self._arriving.frames
 
     def install(self, entry: FlowEntry) -> None:
         """Forward by an entry, or bring an installed one up to date after a change to it.
@@ -204,9 +205,10 @@ class NativeDatapath:
             ``outcome`` tells then what becomes of it.
         """
         batch = self._bursts
-        if burst is not self._arriving:
+        if burst is not self._arriving or burst.frames is not self._frames:
             _point(batch.arrived, burst)
-            self._arriving = burst
+            self._arriving, self._frames = burst, burst.frames
+        batch.arrived.count = burst.count
         if left is not self._leaving:
             _point(batch.left, left)
             batch.room = left.room
@@ -253,7 +255,7 @@ class NativeDatapath:
 
 
 def _point(place: layout.Burst, burst: Burst) -> None:
-    """Have C see a burst, which has to stay as it is."""
+    """Have C see a burst, whose memory and arrays have to stay where they are."""
     frames = burst.frames
     if isinstance(frames, bytes):
         place.frames = cast(c_char_p(frames), c_void_p)
@@ -262,7 +264,6 @@ def _point(place: layout.Burst, burst: Burst) -> None:
     place.offsets, place.lengths, place.devices, place.times = (
         each.buffer_info()[0] for each in (burst.offsets, burst.lengths, burst.devices, burst.times)
     )
-    place.count = burst.count
     place.size = len(frames)
 
 

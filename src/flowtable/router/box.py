@@ -276,14 +276,16 @@ class Box:
         self.now = now
         ingress.receive(self, device, frame, now)
 
-    def receive_many(self, burst: Burst) -> None:
+    def receive_many(self, burst: Burst, receive: Transmit | None = None) -> None:
         """Take frames off wires, as ``receive`` takes each of them, and with the same effects.
 
         Args:
             burst: the frames, by the indexes of the topology's devices; no earlier than what came
                 before.
+            receive: called in the place of ``receive`` with the frames that are not simply for a
+                flowtable to judge, None for ``receive`` itself.
         """
-        bursts.receive(self, burst, self._alarm)
+        bursts.receive(self, burst, self._alarm, receive or self.receive)
 
     @property
     def doors(self) -> Doors:

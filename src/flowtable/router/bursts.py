@@ -19,9 +19,13 @@ from flowtable.router import ingress
 from flowtable.topology.bridge import Bridge
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flowtable.clock import Alarm
     from flowtable.router.box import Box
     from flowtable.topology.device import Device
+
+    Receive = Callable[[Device, bytes, int], None]
 
 _ROOM: Final = 4096
 _SIZE: Final = 1 << 21
@@ -70,8 +74,15 @@ def _door(box: Box, device: Device, mine: bool) -> Door:
     return Door(tuple(addresses), wire)
 
 
-def receive(box: Box, burst: Burst, alarm: Alarm) -> None:
-    """Take frames off the wires, as ``Box.receive`` takes each; ``alarm`` is the box's."""
+def receive(box: Box, burst: Burst, alarm: Alarm, receive: Receive) -> None:
+    """Take frames off the wires, as ``Box.receive`` takes each.
+
+    Args:
+        box: the box.
+        burst: the frames.
+        alarm: the box's.
+        receive: takes those that are not for a flowtable to judge in bursts.
+    """
     times, devices = burst.times, burst.devices
     at = 0
     while at < burst.count:
@@ -80,7 +91,7 @@ def receive(box: Box, burst: Burst, alarm: Alarm) -> None:
         doors = box.doors
         datapath = doors.datapaths.get(devices[at])
         if datapath is None:
-            box.receive(doors.devices[devices[at]], burst.frame(at), times[at])
+            receive(doors.devices[devices[at]], burst.frame(at), times[at])
             at += 1
             continue
         before = at
@@ -93,7 +104,7 @@ def receive(box: Box, burst: Burst, alarm: Alarm) -> None:
             ingress.judged(box, device, burst.frame(at), datapath.outcome(burst, at), now)
             at += 1
         elif at == before:
-            box.receive(doors.devices[devices[at]], burst.frame(at), times[at])
+            receive(doors.devices[devices[at]], burst.frame(at), times[at])
             at += 1
 
 
