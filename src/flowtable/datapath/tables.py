@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from flowtable.datapath.encapsulation import Encapsulation
 from flowtable.datapath.layout import (
     ENCAP_MAX,
     ENDED_GONE,
@@ -111,7 +110,7 @@ class InstalledDirection:
         self.family = key.l3proto
         self._installer = installer
         self._reply = reply
-        self._station = Encapsulation(path.direction, path.profile).station
+        self._station = () if path.encapsulation is None else path.encapsulation.station
         self._used: tuple[int, int | None] | None = None
         self.key = Key(protocol=key.l4proto)
         self.key.sport[:] = key.wire[-4:-2]
@@ -221,11 +220,15 @@ class InstalledEntry:
             InstalledDirection(installer, reply, reply=True),
         )
 
-    def update(self) -> None:
-        """Bring the tables up to date."""
+    def end(self) -> None:
+        """Let packets know if the entry has ended."""
         flags = self.entry.flags
         if flags & (FlowFlag.TEARDOWN | FlowFlag.GONE):
             self.shared.ended = ENDED_TEARDOWN if flags & FlowFlag.TEARDOWN else ENDED_GONE
+
+    def update(self) -> None:
+        """Bring the tables up to date."""
+        self.end()
         for direction in self.directions:
             direction.path.update()
             if direction.shown:
@@ -302,7 +305,7 @@ class Installer:
                 if direction.older is not None:
                     direction.older.hide()
                 direction.show(number)
-            installed.update()
+            installed.end()
         except BaseException:
             self.remove(entry)
             raise
