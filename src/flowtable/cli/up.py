@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import click
@@ -66,6 +67,8 @@ def _spawn(*arguments: str) -> None:
 
 
 def _serve(options: Options) -> None:
+    # Nothing that a flow brings with it refers to itself, and looking for what does takes long.
+    gc.disable()
     try:
         Loop(Service(options)).run()
     except (HeldError, LoadError) as error:

@@ -35,6 +35,8 @@ from flowtable.profile import Length, TcpClosing
 from flowtable.ruleset.family import Family
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from flowtable.datapath.path import Path
     from flowtable.flows.datapath import OnEnd
     from flowtable.flows.entry import Direction, FlowEntry
@@ -338,6 +340,20 @@ class Installer:
     def report(self, entry: FlowEntry) -> None:
         """Bring the entry's ``refreshed``, ``flags`` and its directions' counts up to date."""
         self._installed[entry].report()
+
+    def refreshed(self, entries: Iterable[FlowEntry], times: Sequence[int]) -> list[FlowEntry]:
+        """Those of some entries that packets have refreshed since their last report.
+
+        Args:
+            entries: the entries.
+            times: when packets refreshed which number, nanoseconds.
+        """
+        installed = self._installed
+        return [
+            entry
+            for entry in entries
+            if (known := installed.get(entry)) is not None and times[known.number] > entry.refreshed
+        ]
 
     def _path(self, entry: FlowEntry, direction: Direction) -> Path:
         return make_path(entry, direction, self._profile, self._on_end)

@@ -117,6 +117,13 @@ class XdpTables:
         """What the directions of an entry share: the memory itself, which packets change."""
         return Entry.from_buffer(self._entries, number * sizeof(Entry))
 
+    def refreshed(self) -> list[int]:
+        """When packets last refreshed each entry, nanoseconds, by its number."""
+        with memoryview(self._entries) as memory, memory.cast("Q") as words:
+            step = sizeof(Entry) // words.itemsize
+            with words[Entry.refreshed.offset // words.itemsize :: step] as times:
+                return times.tolist()
+
     def allow(self, ifindex: int) -> None:
         """Let packets leave through a device."""
         self._devices.set(c_uint32(ifindex), c_uint32(ifindex))

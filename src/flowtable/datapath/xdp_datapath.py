@@ -15,6 +15,8 @@ from flowtable.ruleset.family import Family
 from flowtable.topology.event import LinkChanged
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from flowtable.flows.datapath import OnEnd, Outcome
     from flowtable.flows.entry import FlowEntry
     from flowtable.profile import Profile
@@ -155,6 +157,10 @@ class XdpDatapath:
         """Bring the entry's ``refreshed``, ``flags`` and its directions' counts up to date."""
         if entry not in self._tunnelled:
             self._installer.report(entry)
+
+    def active(self, entries: Collection[FlowEntry]) -> Iterable[FlowEntry]:
+        """Those of the entries that packets refreshed since their last ``stats``, but for that jiffy."""
+        return self._installer.refreshed(entries, self.tables.refreshed())
 
     def process(self, frame: bytes, iif: int, now: int) -> Outcome:
         """A frame that comes as far as this process is one that the program left to the classic path."""

@@ -245,8 +245,9 @@ class Flowtable:
         Ref: net/netfilter/nf_flow_table_core.c:nf_flow_offload_gc_step.
         """
         profile = self._profile
-        for entry in list(self._entries):
+        for entry in self.datapath.active(self._entries):
             self.look(entry)
+        for entry in self._due(now):
             if not entry.flags & FlowFlag.TEARDOWN:
                 if entry.expires <= now:
                     self.teardown(entry, Teardown.IDLE, now)
@@ -259,6 +260,13 @@ class Flowtable:
             if entry.flags & FlowFlag.TEARDOWN and entry in self._entries:
                 self._free(entry, now)
         self.next_due = now + COLLECT_INTERVAL if self._entries else None
+
+    def _due(self, now: int) -> list[FlowEntry]:
+        """The entries that garbage collection has something to do with."""
+        if self._profile.lifetime is not Lifetime.ACTIVITY:
+            return list(self._entries)
+        ended = FlowFlag.TEARDOWN | FlowFlag.GONE
+        return [entry for entry in self._entries if entry.expires <= now or entry.flags & ended]
 
     def teardown(self, entry: FlowEntry, reason: Teardown, now: int) -> None:
         """End a flow: its packets take the classic path from now on.
