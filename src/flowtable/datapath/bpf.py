@@ -217,7 +217,7 @@ class Program:
 
         Args:
             frame: from the destination MAC on; at least 14 bytes.
-            iif: the device it is to have come in on, 0 for none.
+            iif: the device it is to have come in on, 0 for the loopback device; for XDP programs only.
             repeat: how often to run it, each time on what the last time left.
             room: how much longer than it came a frame may leave.
 
@@ -237,8 +237,8 @@ class Program:
             data_size_in=len(frame),
             data_out=addressof(left),
             data_size_out=len(left),
-            ctx_in=addressof(context),
-            ctx_size_in=sizeof(context),
+            ctx_in=addressof(context) if iif else None,
+            ctx_size_in=sizeof(context) if iif else 0,
             repeat=repeat,
         )
         _check(self._library.bpf_prog_test_run_opts(self.fd, byref(options)), f"running {self.name}")
@@ -280,23 +280,25 @@ class BpfObject:
             "read-only data",
         )
 
-    def load(self, program: str) -> None:
+    def load(self, *programs: str) -> None:
         """Have the kernel verify and take everything.
 
         Args:
-            program: the program whose rejection is to be explained.
+            programs: the programs whose rejection is to be explained.
 
         Raises:
             BpfError: the kernel refused; with the end of the verifier's log.
         """
-        log = create_string_buffer(LOG_SIZE)
-        described = self._program(program)
-        self._library.bpf_program__set_log_buf(described, log, LOG_SIZE)
+        logs = {name: create_string_buffer(LOG_SIZE) for name in programs}
+        for name, log in logs.items():
+            self._library.bpf_program__set_log_buf(self._program(name), log, LOG_SIZE)
         if self._library.bpf_object__load(self._handle) < 0:
-            lines = log.value.decode("ascii", "replace").splitlines()
-            raise BpfError(
-                get_errno(), "\n".join([f"the kernel does not load {program}", *lines[-LOG_LINES:]])
-            )
+            number = get_errno()
+            lines = ["the kernel does not load the programs"]
+            for name, log in logs.items():
+                if log.value:
+                    lines = [f"the kernel does not load {name}", *_last_lines(log.value)]
+            raise BpfError(number, "\n".join(lines))
 
     def map_fd(self, name: str) -> int:
         """The file descriptor of a loaded map."""
@@ -322,6 +324,10 @@ class BpfObject:
 def possible_cpus() -> int:
     """How many values a per-CPU map has for a key."""
     return int(_library().libbpf_num_possible_cpus())
+
+
+def _last_lines(log: bytes) -> list[str]:
+    return log.decode("ascii", "replace").splitlines()[-LOG_LINES:]
 
 
 def create_link(program: int, target: int, attach_type: int, flags: int) -> int:

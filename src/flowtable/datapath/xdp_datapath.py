@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class XdpDatapath:
     """Forwards packets of all flowtables of a network namespace, in the kernel.
 
-    One program runs on every device. The key of a flow has the device in it, so flowtables share the
+    The same program runs on every device. The key of a flow has the device in it, so flowtables share the
     tables. Which flowtable an entry belongs to is for ``on_end`` to find out.
 
     Attributes:
@@ -67,7 +67,8 @@ class XdpDatapath:
         """
         self.detach(device)
         self._set_station(device)
-        attachment = attach(self.tables.program, device.index, mode)
+        program = self.tables.tc_program if mode is AttachMode.TC else self.tables.program
+        attachment = attach(program, device.index, mode)
         self.attachments[device.index] = attachment
         for index in self._exits:
             self._open(index)
