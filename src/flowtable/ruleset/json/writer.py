@@ -43,7 +43,9 @@ def print_json(
         terse: without elements of sets.
         now: the time of the listing, nanoseconds; None before the rules run.
     """
-    return json.dumps({"nftables": list(document(ruleset, stateless=stateless, terse=terse, now=now))}) + "\n"
+    items = document(ruleset, stateless=stateless, terse=terse, now=now)
+    # Item by item: nothing of one is kept while the next is made.
+    return f'{{"nftables": [{", ".join(map(json.dumps, items))}]}}\n'
 
 
 def document(
