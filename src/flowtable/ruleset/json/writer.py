@@ -58,7 +58,7 @@ def document(
         for item in table.objects.values():
             yield {item.kind.value: _object(table, item, stateless=stateless)}
         for declared in table.sets.values():
-            yield {"map" if declared.is_map else "set": _set(table, declared, terse=terse, now=now)}
+            yield {declared.word: _set(table, declared, terse=terse, now=now)}
         for flowtable in table.flowtables.values():
             yield {"flowtable": flowtable_json(flowtable)}
         for chain in table.chains.values():
