@@ -15,6 +15,7 @@ from flowtable.cli.comparison import Comparison
 from flowtable.cli.datapath import DATAPATHS, NATIVE, REFERENCE, available
 from flowtable.cli.document import document
 from flowtable.cli.error import InputError
+from flowtable.cli.hardware import HardwareReport
 from flowtable.cli.inputs import Input, Inputs, not_on_wire, wires
 from flowtable.cli.listing import connection_lines, ended_line, flow_lines
 from flowtable.cli.load import STANDARD, load_box, load_ruleset
@@ -26,6 +27,7 @@ from flowtable.cli.summary import summarise
 from flowtable.cli.usage import check_sources, check_sources_kept, check_targets
 from flowtable.clock import SECOND
 from flowtable.events import EventError
+from flowtable.offload.bindings import OffloadPolicy
 from flowtable.profile import DEFAULT, PROFILES
 from flowtable.router import Box
 from flowtable.ruleset import RulesetError, print_ruleset
@@ -94,6 +96,13 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
     help="What forwards the packets of flows: C, or Python for comparison.",
 )
 @click.option(
+    "--offload",
+    type=click.Choice([policy.value for policy in OffloadPolicy]),
+    default=OffloadPolicy.REQUIRE.value,
+    show_default=True,
+    help="What 'flags offload' comes to on devices without hardware.",
+)
+@click.option(
     "--settle",
     metavar="SECONDS",
     type=click.FloatRange(0, 10**9),
@@ -124,6 +133,7 @@ def run(
     ruleset_out: str | None,
     profile: str,
     datapath: str,
+    offload: str,
     settle: float,
     opaque: str,
     compare: bool,
@@ -166,6 +176,7 @@ def run(
             profile=PROFILES[profile],
             datapath=forwards,
             transmit=forget,
+            offload=OffloadPolicy(offload),
             flow_ended=flow_ended,
             skip_opaque=opaque == "skip",
         )
@@ -198,7 +209,16 @@ def run(
             write_lines(path, stream, listings[option]())
 
     if not quiet:
-        report = Report(ruleset, box, PROFILES[profile], opened, tally, router.statistics, comparison)
+        report = Report(
+            ruleset,
+            box,
+            PROFILES[profile],
+            opened,
+            tally,
+            router.statistics,
+            HardwareReport.of(router),
+            comparison,
+        )
         with written(STANDARD):
             click.echo(document(report) if as_json else summarise(report), nl=False, err=out == STANDARD)
     if opened.errors:
