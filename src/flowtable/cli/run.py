@@ -21,12 +21,14 @@ from flowtable.cli.listing import connection_lines, ended_line, flow_lines
 from flowtable.cli.load import STANDARD, load_box, load_ruleset
 from flowtable.cli.output import forget, open_outlet, open_output, write_lines, written
 from flowtable.cli.progress import watched, watched_stretches
-from flowtable.cli.replay import Tally, replay, replay_stretches
+from flowtable.cli.replay import Tally, replay, replay_stretches, sampled
 from flowtable.cli.report import Report
 from flowtable.cli.summary import summarise
 from flowtable.cli.usage import check_sources, check_sources_kept, check_targets
 from flowtable.clock import SECOND
 from flowtable.events import EventError
+from flowtable.explain.plot import page
+from flowtable.explain.timeline import Timeline
 from flowtable.offload.bindings import OffloadPolicy
 from flowtable.profile import DEFAULT, PROFILES
 from flowtable.router import Box
@@ -117,6 +119,7 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
     show_default=True,
     help="What becomes of packets that reach a rule that cannot be evaluated.",
 )
+@click.option("--report", metavar="FILE", type=_TARGET, help="A page with the run in the course of time.")
 @click.option("--compare", is_flag=True, help="Hold what is sent against what the capture has.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as one JSON document.")
 @click.option("--quiet", "-q", is_flag=True, help="No summary and no progress bar.")
@@ -136,6 +139,7 @@ def run(
     offload: str,
     settle: float,
     opaque: str,
+    report: str | None,
     compare: bool,
     as_json: bool,
     quiet: bool,
@@ -147,7 +151,7 @@ def run(
     """  # fmt: skip
     captures = [*map(Input, inputs), *named]
     sources = [ruleset, box, *([events] if events else []), *(each.path for each in captures)]
-    texts = {"--ruleset-out": ruleset_out, "--flows": flows, "--conntrack": conntrack}
+    texts = {"--ruleset-out": ruleset_out, "--flows": flows, "--conntrack": conntrack, "--report": report}
     if not captures:
         raise click.UsageError("No captures: give INPUT... or --in DEV=FILE.")
     if ended and not flows:
@@ -188,8 +192,9 @@ def run(
         outlet = open_outlet(out, topology, stack)
         with_bar = sys.stderr.isatty() and not quiet
         settled = round(settle * SECOND)
+        timeline = Timeline(router)
         try:
-            if comparison is None and forwards is not DATAPATHS[REFERENCE]:
+            if comparison is None and not report and forwards is not DATAPATHS[REFERENCE]:
                 router.transmit, router.transmit_many = outlet
                 parts = watched_stretches(opened) if with_bar else opened.stretches()
                 parts = stack.enter_context(closing(parts))
@@ -197,19 +202,13 @@ def run(
             else:
                 router.transmit = outlet.transmit if comparison is None else comparison.watch(outlet.transmit)
                 records = stack.enter_context(closing(watched(opened) if with_bar else opened.records()))
+                if report:
+                    records = stack.enter_context(closing(sampled(records, timeline)))
                 replay(router, records, tally, agenda, settle=settled, comparison=comparison)
         except EventError as error:
             raise InputError(str(error)) from None
-        listings: dict[str, Callable[[], Iterable[str]]] = {
-            "--ruleset-out": lambda: _listing(router).splitlines(),
-            "--flows": lambda: chain(flow_lines(router), past),
-            "--conntrack": lambda: connection_lines(router),
-        }
-        for option, (path, stream) in streams.items():
-            write_lines(path, stream, listings[option]())
-
-    if not quiet:
-        report = Report(
+        timeline.finish(router.now)
+        result = Report(
             ruleset,
             box,
             PROFILES[profile],
@@ -219,8 +218,18 @@ def run(
             HardwareReport.of(router),
             comparison,
         )
+        listings: dict[str, Callable[[], Iterable[str]]] = {
+            "--ruleset-out": lambda: _listing(router).splitlines(),
+            "--flows": lambda: chain(flow_lines(router), past),
+            "--conntrack": lambda: connection_lines(router),
+            "--report": lambda: page(ruleset, timeline.samples, summarise(result)).splitlines(),
+        }
+        for option, (path, stream) in streams.items():
+            write_lines(path, stream, listings[option]())
+
+    if not quiet:
         with written(STANDARD):
-            click.echo(document(report) if as_json else summarise(report), nl=False, err=out == STANDARD)
+            click.echo(document(result) if as_json else summarise(result), nl=False, err=out == STANDARD)
     if opened.errors:
         raise InputError("\n".join(opened.errors))
     if comparison is not None and comparison.differences():
