@@ -34,7 +34,7 @@ from flowtable.live.spawn import spawn
     type=click.Choice([choice.value for choice in Choice]),
     default=Choice.AUTO.value,
     show_default=True,
-    help="Where the fast path runs on the devices; off is traffic control.",
+    help="Where the fast path runs on the devices; off is at ingress of traffic control.",
 )
 @click.option(
     "--capacity",

@@ -42,6 +42,10 @@ LOG_LINES: Final = 30
 """How much of the verifier's log an error shows: its end says what is wrong."""
 
 _ENOENT: Final = 2
+_LINK_INFO: Final = 16
+"""Words of ``struct bpf_link_info`` that are asked for."""
+_LINK_DEVICE: Final = 4
+"""The one behind type, number, program and a gap."""
 
 
 class BpfError(OSError):
@@ -120,6 +124,7 @@ _PROTOTYPES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "bpf_program__set_log_buf": (c_int, (c_void_p, c_void_p, c_size_t)),
     "bpf_program__set_log_level": (c_int, (c_void_p, c_uint32)),
     "bpf_prog_test_run_opts": (c_int, (c_int, POINTER(_TestRun))),
+    "bpf_obj_get_info_by_fd": (c_int, (c_int, c_void_p, POINTER(c_uint32))),
     "bpf_link_create": (c_int, (c_int, c_int, c_int, POINTER(_LinkCreate))),
     "libbpf_num_possible_cpus": (c_int, ()),
     "ring_buffer__new": (c_void_p, (c_int, _OnRecord, c_void_p, c_void_p)),
@@ -345,6 +350,17 @@ def create_link(program: int, target: int, attach_type: int, flags: int) -> int:
     options = _LinkCreate(sz=sizeof(_LinkCreate), flags=flags)
     fd = int(_library().bpf_link_create(program, target, attach_type, byref(options)))
     return fd if fd >= 0 else -(get_errno() or -fd)
+
+
+def link_device(fd: int) -> int:
+    """The index of the device that a link attaches its program to; 0 once somebody has detached it.
+
+    Ref: include/uapi/linux/bpf.h:struct bpf_link_info; net/core/dev.c:bpf_xdp_link_fill_link_info.
+    """
+    information = (c_uint32 * _LINK_INFO)()
+    size = c_uint32(sizeof(information))
+    _check(_library().bpf_obj_get_info_by_fd(fd, byref(information), byref(size)), "link")
+    return information[_LINK_DEVICE]
 
 
 class RingBuffer:

@@ -74,6 +74,11 @@ class XdpDatapath:
             self._open(index)
         return attachment
 
+    def attached(self, device: Device) -> bool:
+        """Whether the program runs on a device; somebody else may have taken it off."""
+        attachment = self.attachments.get(device.index)
+        return attachment is not None and attachment.holds
+
     def detach(self, device: Device) -> None:
         """Run the program on a device no more, if it does."""
         attachment = self.attachments.pop(device.index, None)

@@ -12,7 +12,7 @@ from flowtable.flows.watch import Watch
 from flowtable.flows.workqueue import WorkQueues
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from flowtable.conntrack.connection import Connection
     from flowtable.conntrack.removal import Removal
@@ -186,6 +186,11 @@ class Flowtables:
     def examined(self) -> int:
         """How often a change around the flows made one of them be looked at."""
         return self._watch.examined
+
+    @property
+    def next_hops(self) -> Iterable[tuple[int, bytes]]:
+        """The neighbours that flows come from and go to, by device index and address."""
+        return self._ledger.neighbours
 
     def entry(self, connection: Connection) -> FlowEntry | None:
         """The newest flow of a connection, torn down or not; None without."""
