@@ -26,6 +26,8 @@ _ENHANCED: Final = 6
 
 _GATHER: Final = 1024
 """Packets gathered before they go to the stream in one piece."""
+_GATHER_BYTES: Final = 1 << 20
+"""Bytes of packets that came many at once, likewise."""
 
 _NO_TIME: Final = "pcap has no times after 2106"
 
@@ -44,7 +46,10 @@ class _Writer:
     def __init__(self, stream: BinaryIO, head: bytes) -> None:
         self._stream = stream
         self._pieces = [head]
+        self._gathered = 0
         self._out = bytearray()
+        self._burst: Burst | None = None
+        self._packets = library.Packets()
 
     def __enter__(self) -> Self:
         return self
@@ -61,17 +66,23 @@ class _Writer:
 
     def _write_many(self, write: Callable[..., int], burst: Burst, around: int, *arguments: object) -> None:
         """Have C write a burst, with up to ``around`` bytes around each of its frames."""
-        self._hand_over()
+        if burst is not self._burst:
+            self._burst, self._packets = burst, packets(burst)
+        self._packets.count = burst.count
         room = len(burst.frames) + burst.count * around
         if len(self._out) < room:
             self._out = bytearray(room)
         frames = burst.frames if isinstance(burst.frames, bytes) else address(burst.frames)
-        size = write(frames, byref(packets(burst)), *arguments, address(self._out))
-        self._stream.write(memoryview(self._out)[:size])
+        size = write(frames, byref(self._packets), *arguments, address(self._out))
+        self._pieces.append(memoryview(self._out)[:size].tobytes())
+        self._gathered += size
+        if self._gathered >= _GATHER_BYTES:
+            self._hand_over()
 
     def _hand_over(self) -> None:
         self._stream.write(b"".join(self._pieces))
         self._pieces.clear()
+        self._gathered = 0
 
 
 _Block = tuple[

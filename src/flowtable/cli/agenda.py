@@ -10,7 +10,6 @@ from flowtable.cli.load import STANDARD, read
 from flowtable.cli.output import forget
 from flowtable.clock import NEVER
 from flowtable.events import EventError, load
-from flowtable.offload.bindings import OffloadPolicy
 from flowtable.router import Box
 from flowtable.ruleset import RulesetError
 from flowtable.topology import boxfile
@@ -31,9 +30,7 @@ def load_events(path: str, topology: Topology, rules: Ruleset) -> list[Event]:
     """
     try:
         events = load(read(path), "/dev/stdin" if path == STANDARD else path)
-        trial = Box(
-            boxfile.load(boxfile.dump(topology)), rules, transmit=forget, offload=OffloadPolicy.PREFER
-        )
+        trial = Box(boxfile.load(boxfile.dump(topology)), rules, transmit=forget)
         for event in events:
             event.happen(trial)
     except (EventError, RulesetError) as error:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Receive = Callable[[Device, bytes, int], None]
 
 _ROOM: Final = 4096
-_SIZE: Final = 1 << 21
+_SIZE: Final = 1 << 18
 """Frames that may leave together, and their bytes."""
 
 
@@ -47,8 +47,6 @@ class Doors:
         self.devices = {device.index: device for device in box.topology.devices.values()}
         self.datapaths: dict[int, BurstDatapath] = {}
         self.left = Burst(bytearray(_SIZE), _ROOM)
-        if box.chips is not None:
-            return  # every frame meets the chips first
         for flowtable in box.flowtables:
             datapath = flowtable.datapath
             if not isinstance(datapath, BurstDatapath):

@@ -6,7 +6,8 @@
 #include "rewrite.h"
 #include "table.h"
 
-#define FT_GROUP 16u
+#define FT_GROUP 32u
+#define FT_AHEAD 16u
 #define FT_FIRST_GROUP 4u
 
 /* Keys and flows of a family are cut behind its addresses. */
@@ -135,14 +136,14 @@ static ft_u64 ft_table_memory(const struct ft_table *table)
 {
 	ft_u64 slots = (ft_u64)table->mask + 1 + (table->old ? (ft_u64)table->old_mask + 1 : 0);
 
-	return (ft_u64)table->items.chunk_count * FT_CHUNK * table->items.size + slots * sizeof(*table->slots);
+	return (ft_u64)ft_pool_room(&table->items) * table->items.size + slots * sizeof(*table->slots);
 }
 
 ft_u64 ft_memory(const struct ft_native *native)
 {
 	return ft_table_memory(&native->ipv4) + ft_table_memory(&native->ipv6) +
-	       (ft_u64)native->entries.chunk_count * FT_CHUNK * native->entries.size +
-	       (ft_u64)native->next_hops.chunk_count * FT_CHUNK * native->next_hops.size;
+	       (ft_u64)ft_pool_room(&native->entries) * native->entries.size +
+	       (ft_u64)ft_pool_room(&native->next_hops) * native->next_hops.size;
 }
 
 static const struct ft_link *ft_find_link(const struct ft_native *native, const struct ft_link_key *key)
@@ -174,8 +175,7 @@ static void ft_look(const struct ft_native *native, struct ft_passage *passage, 
 	const struct ft_table *table;
 
 	passage->link = NULL;
-	ft_begin(iif, parsed);
-	passage->miss = ft_parse(passage->frame, passage->frame + passage->length, 0, &native->config, parsed);
+	passage->miss = ft_parse(passage->frame, passage->frame + passage->length, iif, &native->config, parsed);
 	if (passage->miss != FT_MISS_NONE)
 		return;
 	if (parsed->link.depth) {
@@ -329,6 +329,13 @@ static ft_u32 ft_gather(const struct ft_native *native, struct ft_batch *batch, 
 		ft_u32 length = ((const ft_u32 *)arrived->lengths)[i];
 		ft_u32 iif = ((const ft_u32 *)arrived->devices)[i];
 
+		if (i + FT_AHEAD < arrived->count) {
+			const ft_u8 *later = (const ft_u8 *)arrived->frames +
+					     ((const ft_u32 *)arrived->offsets)[i + FT_AHEAD];
+
+			__builtin_prefetch(later);
+			__builtin_prefetch(later + 64);
+		}
 		if (((const ft_u64 *)arrived->times)[i] >= batch->until) {
 			batch->stop = FT_STOP_TIME;
 			break;

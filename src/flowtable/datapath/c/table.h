@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* A hash table for use in a process: open addressing over 32-bit references.
  *
- * Items lie in chunks that never move. The references double when they are half full; the old ones
+ * Items lie in chunks that never move, each item in as few lines of the processor's cache as can be.
+ * The first chunks are small; later ones are as large as a huge page, since finding the pages of
+ * millions of flows takes longer than finding the flows. The references double when they are half full; the old ones
  * move over a few with every insertion, so that none takes long, and the order of everything
  * depends on nothing but the calls.
  */
@@ -10,11 +12,16 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "bytes.h"
 #include "layout.h"
 
-#define FT_CHUNK 4096u
+#define FT_LINE 64u
+#define FT_HUGE_PAGE (2u << 20)
+#define FT_SMALL_CHUNK 4096u
+#define FT_SMALL_CHUNKS 8u
+#define FT_LARGE_CHUNK 32768u
 #define FT_FIRST_SLOTS 1024u
 #define FT_MOVED_AT_ONCE 64u
 #define FT_EMPTY 0u
@@ -29,25 +36,70 @@ struct ft_pool {
 
 static inline void *ft_pool_at(const struct ft_pool *pool, ft_u32 number)
 {
-	ft_u32 index = number - 1;
+	ft_u32 index = number - 1, small = FT_SMALL_CHUNKS * FT_SMALL_CHUNK;
 
-	return pool->chunks[index / FT_CHUNK] + (size_t)(index % FT_CHUNK) * pool->size;
+	if (index < small)
+		return pool->chunks[index / FT_SMALL_CHUNK] + (size_t)(index % FT_SMALL_CHUNK) * pool->size;
+	index -= small;
+	return pool->chunks[FT_SMALL_CHUNKS + index / FT_LARGE_CHUNK] + (size_t)(index % FT_LARGE_CHUNK) * pool->size;
+}
+
+/* Zeroed memory in whole lines of the cache; of large ones the system does the zeroing, when they are
+ * touched, and in huge pages if it has any. NULL without memory. */
+static inline void *ft_acquire(size_t size)
+{
+	ft_u8 *memory, *aligned;
+
+	if (size < FT_HUGE_PAGE) {
+		size = (size + FT_LINE - 1) & ~(size_t)(FT_LINE - 1);
+		memory = aligned_alloc(FT_LINE, size);
+		return memory ? memset(memory, 0, size) : NULL;
+	}
+	memory = mmap(NULL, size + FT_HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		return NULL;
+	aligned = memory + (-(size_t)memory & (FT_HUGE_PAGE - 1));
+	if (aligned != memory)
+		munmap(memory, (size_t)(aligned - memory));
+	munmap(aligned + size, (size_t)(memory + FT_HUGE_PAGE - aligned));
+	madvise(aligned, size, MADV_HUGEPAGE);
+	return aligned;
+}
+
+static inline void ft_release(void *memory, size_t size)
+{
+	if (memory && size >= FT_HUGE_PAGE)
+		munmap(memory, size);
+	else
+		free(memory);
+}
+
+static inline ft_u32 ft_chunk_items(ft_u32 chunk)
+{
+	return chunk < FT_SMALL_CHUNKS ? FT_SMALL_CHUNK : FT_LARGE_CHUNK;
+}
+
+/* Items in all chunks. */
+static inline ft_u32 ft_pool_room(const struct ft_pool *pool)
+{
+	if (pool->chunk_count <= FT_SMALL_CHUNKS)
+		return pool->chunk_count * FT_SMALL_CHUNK;
+	return FT_SMALL_CHUNKS * FT_SMALL_CHUNK + (pool->chunk_count - FT_SMALL_CHUNKS) * FT_LARGE_CHUNK;
 }
 
 /* Have all items up to a number, new ones zeroed; -1 without memory. */
 static inline int ft_pool_reach(struct ft_pool *pool, ft_u32 number)
 {
-	while (number > pool->chunk_count * FT_CHUNK) {
+	while (number > ft_pool_room(pool)) {
 		ft_u8 **chunks = realloc(pool->chunks, (pool->chunk_count + 1) * sizeof(*chunks));
 
 		if (!chunks)
 			return -1;
 		pool->chunks = chunks;
-		/* Whole lines of the processor's cache, so that no item of a line lies across two. */
-		chunks[pool->chunk_count] = aligned_alloc(64, (size_t)FT_CHUNK * pool->size);
+		chunks[pool->chunk_count] = ft_acquire((size_t)ft_chunk_items(pool->chunk_count) * pool->size);
 		if (!chunks[pool->chunk_count])
 			return -1;
-		memset(chunks[pool->chunk_count++], 0, (size_t)FT_CHUNK * pool->size);
+		pool->chunk_count++;
 	}
 	return 0;
 }
@@ -82,7 +134,7 @@ static inline int ft_pool_give(struct ft_pool *pool, ft_u32 number)
 static inline void ft_pool_free(struct ft_pool *pool)
 {
 	for (ft_u32 i = 0; i < pool->chunk_count; i++)
-		free(pool->chunks[i]);
+		ft_release(pool->chunks[i], (size_t)ft_chunk_items(i) * pool->size);
 	free(pool->chunks);
 	free(pool->spare);
 }
@@ -110,16 +162,23 @@ static inline int ft_table_init(struct ft_table *table, ft_u32 key_size, ft_u32 
 	table->key_size = key_size;
 	table->value_size = value_size;
 	table->items.size = (value_size + key_size + 7) & ~7u;
-	table->slots = calloc(FT_FIRST_SLOTS, sizeof(*table->slots));
+	if (table->items.size <= FT_LINE)
+		table->items.size = FT_LINE;
+	table->slots = ft_acquire(FT_FIRST_SLOTS * sizeof(*table->slots));
 	table->mask = FT_FIRST_SLOTS - 1;
 	return table->slots ? 0 : -1;
+}
+
+static inline void ft_slots_free(ft_u32 *slots, ft_u32 mask)
+{
+	ft_release(slots, ((size_t)mask + 1) * sizeof(*slots));
 }
 
 static inline void ft_table_free(struct ft_table *table)
 {
 	ft_pool_free(&table->items);
-	free(table->slots);
-	free(table->old);
+	ft_slots_free(table->slots, table->mask);
+	ft_slots_free(table->old, table->old_mask);
 }
 
 /* Of a key of a multiple of four bytes. */
@@ -175,7 +234,7 @@ static inline void ft_table_move(struct ft_table *table)
 		ft_u32 number;
 
 		if (table->moved > table->old_mask) {
-			free(table->old);
+			ft_slots_free(table->old, table->old_mask);
 			table->old = NULL;
 			return;
 		}
@@ -196,7 +255,7 @@ static inline ft_u32 ft_table_add(struct ft_table *table, const void *key)
 	if (table->old)
 		ft_table_move(table);
 	if (!table->old && table->count * 2 > table->mask) {
-		ft_u32 *slots = calloc(((size_t)table->mask + 1) * 2, sizeof(*slots));
+		ft_u32 *slots = ft_acquire(((size_t)table->mask + 1) * 2 * sizeof(*slots));
 
 		if (!slots)
 			return 0;
