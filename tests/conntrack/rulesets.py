@@ -1,4 +1,4 @@
-"""Nat rules twice: as nftables text for a kernel, and set up in a ``Lab``."""
+"""Nat rules, set up in a ``Lab``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ class Rule:
     test: Test
     kind: NatKind
     chosen: NatRange
-    text: str
 
 
 def chosen(first: str, last: str | None = None, port: int = 0, *, persistent: bool = False) -> NatRange:
@@ -49,83 +48,23 @@ def ping_to(destination: str) -> Test:
 
 
 PRE, POST = Hook.PREROUTING, Hook.POSTROUTING
-_PORT = "iifname eth0 meta nfproto {} meta l4proto {{6, 17}} th dport {}"
 
 RULES: dict[str, list[Rule]] = {
     "none": [],
-    "masquerade": [Rule(POST, leaving(), NatKind.MASQUERADE, NatRange(), "oifname eth1 masquerade")],
+    "masquerade": [Rule(POST, leaving(), NatKind.MASQUERADE, NatRange())],
     "both": [
+        Rule(PRE, to_port(80, IPV4), NatKind.DNAT, chosen("10.0.2.50", port=8080)),
+        Rule(PRE, to_port(81, IPV4), NatKind.DNAT, chosen("10.0.2.50", "10.0.2.52")),
+        Rule(PRE, to_port(80, IPV6), NatKind.DNAT, chosen("fd02::50", port=8080)),
+        Rule(PRE, to_port(81, IPV6), NatKind.DNAT, chosen("fd02::50", "fd02::52", persistent=True)),
+        Rule(PRE, ping_to("10.0.2.51"), NatKind.DNAT, chosen("10.0.2.52")),
+        Rule(POST, leaving(IPV4, tcp=False), NatKind.SNAT, chosen("10.0.2.200", "10.0.2.209")),
         Rule(
-            PRE,
-            to_port(80, IPV4),
-            NatKind.DNAT,
-            chosen("10.0.2.50", port=8080),
-            _PORT.format("ipv4", 80) + " dnat ip to 10.0.2.50:8080",
+            POST, leaving(IPV4, tcp=True), NatKind.SNAT, chosen("10.0.2.200", "10.0.2.205", persistent=True)
         ),
-        Rule(
-            PRE,
-            to_port(81, IPV4),
-            NatKind.DNAT,
-            chosen("10.0.2.50", "10.0.2.52"),
-            _PORT.format("ipv4", 81) + " dnat ip to 10.0.2.50-10.0.2.52",
-        ),
-        Rule(
-            PRE,
-            to_port(80, IPV6),
-            NatKind.DNAT,
-            chosen("fd02::50", port=8080),
-            _PORT.format("ipv6", 80) + " dnat ip6 to [fd02::50]:8080",
-        ),
-        Rule(
-            PRE,
-            to_port(81, IPV6),
-            NatKind.DNAT,
-            chosen("fd02::50", "fd02::52", persistent=True),
-            _PORT.format("ipv6", 81) + " dnat ip6 to fd02::50-fd02::52 persistent",
-        ),
-        Rule(
-            PRE,
-            ping_to("10.0.2.51"),
-            NatKind.DNAT,
-            chosen("10.0.2.52"),
-            "meta l4proto 1 ip daddr 10.0.2.51 dnat ip to 10.0.2.52",
-        ),
-        Rule(
-            POST,
-            leaving(IPV4, tcp=False),
-            NatKind.SNAT,
-            chosen("10.0.2.200", "10.0.2.209"),
-            "oifname eth1 meta nfproto ipv4 meta l4proto != 6 snat ip to 10.0.2.200-10.0.2.209",
-        ),
-        Rule(
-            POST,
-            leaving(IPV4, tcp=True),
-            NatKind.SNAT,
-            chosen("10.0.2.200", "10.0.2.205", persistent=True),
-            "oifname eth1 meta nfproto ipv4 meta l4proto 6 snat ip to 10.0.2.200-10.0.2.205 persistent",
-        ),
-        Rule(
-            POST,
-            leaving(IPV6),
-            NatKind.SNAT,
-            chosen("fd02::200", "fd02::20f"),
-            "oifname eth1 meta nfproto ipv6 snat ip6 to fd02::200-fd02::20f",
-        ),
+        Rule(POST, leaving(IPV6), NatKind.SNAT, chosen("fd02::200", "fd02::20f")),
     ],
 }
-
-_PRIORITY = {PRE: -100, POST: 100}
-
-
-def nft_chains(name: str) -> str:
-    """The nat chains of a rule set."""
-    text = ""
-    for hook, priority in _PRIORITY.items():
-        rules = [rule.text for rule in RULES[name] if rule.hook is hook]
-        if rules:
-            head = f"type nat hook {hook.name.lower()} priority {priority};"
-            text += f"chain {hook.name.lower()} {{ {head}\n" + "\n".join(rules) + "\n}\n"
-    return text
 
 
 def install(lab: Lab, name: str) -> None:

@@ -134,7 +134,7 @@ def test_a_reassembled_packet_leaves_as_it_came():
 
 
 def test_fragments_with_df_lose_it_where_they_leave_as_they_came():
-    # Ref: net/ipv4/ip_output.c:ip_fraglist_prepare; recorded in tests/router/kernel.
+    # Ref: net/ipv4/ip_output.c:ip_fraglist_prepare; recorded in tests/scenarios/errors/reassembly.
     packet = packet4(2028, flags="DF")
     packet.frag_max_size, packet.frag_sizes, packet.frag_df = 1020, (1000, 1000, 8), True
     assert [str(p.flags) for p in cut4(packet, 1500)] == ["MF", "MF", ""]

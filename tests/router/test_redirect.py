@@ -98,6 +98,14 @@ def test_ipv6_on_the_link_with_an_unknown_neighbour():
     assert len(answer.original) == 1280
 
 
+def test_ipv6_of_a_sender_on_another_link():
+    # Recorded in tests/scenarios/drawn/mixed-none-7.
+    bench = Bench()
+    assert redirect6(bench, src="2001:db8:2::2")
+    (answer,) = bench.answers()
+    assert (answer.src, answer.dst) == ("fe80::ff:fe00:101", "2001:db8:2::2")
+
+
 def test_ipv6_is_limited_by_destination_and_by_sender():
     bench = Bench()
     assert [redirect6(bench) for _ in range(8)] == [True] * 6 + [False] * 2
@@ -109,9 +117,8 @@ def test_ipv6_is_limited_by_destination_and_by_sender():
 
 
 def test_when_ipv6_keeps_silent():
-    # The sender is not on the link.
+    # The sender is behind a gateway.
     assert not redirect6(Bench(), src="2001:db8:5::2")
-    assert not redirect6(Bench(), src="2001:db8:2::2")
     # Nobody knows how to name the gateway: it has no link-local address here.
     bench = Bench(BOX.replace('"fe80::1:9", dev: a0', '"2001:db8:1::9"'))
     assert not redirect6(bench)

@@ -19,8 +19,10 @@ START: Final = 1_700_000_000_000_000_000
 SETTLE: Final = 1_500_000_000
 """Nanoseconds from the last frame or event to the listings: what is torn down is collected by then."""
 
+_FLOWTABLE: Final = re.compile(r"^\s*flowtable \w", re.MULTILINE)
 _NEEDS: Final = re.compile(
-    r"flowtable |kind: (vlan|pppoe|bond|macvlan|ipip|ip6ip6|sit|vrf)|vlan_filtering: true|icmp_msgs"
+    r"flowtable |kind: (vlan|pppoe|bond|macvlan|ipip|ip6ip6|sit|vrf)|vlan_filtering: true|icmp_msgs|^ipsec:",
+    re.MULTILINE,
 )
 
 
@@ -66,6 +68,11 @@ class Folder:
     def oracle_only(self) -> bool:
         """Whether it needs what common kernels are built without: flowtables, VLANs, PPPoE."""
         return bool(_NEEDS.search(self.text("box.yaml") + self.text("ruleset.nft")))
+
+    @property
+    def has_flowtable(self) -> bool:
+        """Whether there is a fast path in it."""
+        return _FLOWTABLE.search(self.text("ruleset.nft")) is not None
 
     def frames(self, file: str) -> list[Record]:
         """The records of one of its captures."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from flowtable.datapath.reference import ReferenceDatapath
 from flowtable.events import EventError
 from flowtable.profile import PROFILES
 from flowtable.ruleset import RulesetError
 from flowtable.topology.boxfile import BoxError
 from scenarios.folder import SCENARIOS, Folder, yaml
-from scenarios.outcome import differences, recorded
+from scenarios.outcome import Outcome, differences, recorded
 from scenarios.replay import replay
+
+if TYPE_CHECKING:
+    from flowtable.flows.flowtable import DatapathFactory
 
 KERNEL: Final = "linux-6.12"
 """The profile that has to do what the recorded kernel did, without exception."""
@@ -27,7 +31,7 @@ class Verdict(Enum):
     IDENTICAL = "identical"
     DIFFERENT = "different"
     INTENDED = "intended"
-    NOT_YET = "not yet"
+    NOT_MODELLED = "not modelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +50,27 @@ def intended() -> dict[str, str]:
 
 
 @cache
-def not_yet() -> dict[str, str]:
+def not_modelled() -> dict[str, str]:
     """Scenarios in which the box does not do yet what the kernel did, and what it lacks."""
-    reasons: dict[str, str] = yaml((SCENARIOS / "not-yet.yaml").read_text()) or {}
+    reasons: dict[str, str] = yaml((SCENARIOS / "not-modelled.yaml").read_text()) or {}
     return reasons
 
 
 @cache
-def judge(folder: Folder, profile: str = KERNEL) -> Judgement:
+def outcome(folder: Folder, profile: str, datapath: DatapathFactory) -> Outcome:
+    """What the box makes of a scenario."""
+    return replay(folder, PROFILES[profile], datapath)
+
+
+@cache
+def judge(folder: Folder, profile: str = KERNEL, datapath: DatapathFactory = ReferenceDatapath) -> Judgement:
     """Replay a scenario and hold it against its recording."""
     try:
-        found = differences(recorded(folder), replay(folder, PROFILES[profile]))
+        found = differences(recorded(folder), outcome(folder, profile, datapath))
     except (BoxError, RulesetError, EventError) as error:
         found = [f"cannot be replayed: {error}"]
-    if folder.name in not_yet():
-        return _expected(Verdict.NOT_YET, found)
+    if folder.name in not_modelled():
+        return _expected(Verdict.NOT_MODELLED, found)
     if profile == DEFAULT and folder.name in intended():
         return _expected(Verdict.INTENDED, found)
     return Judgement(Verdict.DIFFERENT if found else Verdict.IDENTICAL, found)

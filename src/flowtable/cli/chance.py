@@ -2,7 +2,8 @@
 
 Random are the identification of the router's own IPv4 packets, the flow label of its own IPv6
 packets, and the identification of IPv6 packets that it cuts itself. What a router forwards keeps
-them, so a value that came in with some frame is no chance.
+them, so a value that came in with some frame is no chance. The time of day in its own answers to
+ICMP timestamp requests is that of its clock.
 
 Ref: net/ipv4/route.c:__ip_select_ident, include/net/ipv6.h:ip6_make_flowlabel,
 net/ipv6/output_core.c:ipv6_select_ident.
@@ -12,12 +13,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from flowtable.packet.checksum import adjust, delta
+
 _TAGS: Final = (b"\x81\x00", b"\x88\xa8")
 _PPPOE: Final = b"\x88\x64"
 _IPV4: Final = (b"\x08\x00", b"\x00\x21")
 _IPV6: Final = (b"\x86\xdd", b"\x00\x57")
 _FRAGMENT: Final = 44
 _IN_IP: Final = (4, 41)
+_ICMP: Final = 1
+_TIMESTAMP_REPLY: Final = 14
 _LISTENERS: Final = (b"\x83", b"\x84", b"\x8f")
 """Multicast listener report, done, and report of version 2."""
 
@@ -49,12 +54,10 @@ class Chance:
             if family == 4:
                 drawn = bytes(data[at + 4 : at + 6])
                 if drawn not in self._identifications:
-                    data[at + 4 : at + 6] = b"\0\0"
-                    total = (0xFFFF & ~int.from_bytes(data[at + 10 : at + 12], "big")) + (
-                        0xFFFF & ~int.from_bytes(drawn, "big")
-                    )
-                    total = (total & 0xFFFF) + (total >> 16)
-                    data[at + 10 : at + 12] = (0xFFFF & ~total).to_bytes(2, "big")
+                    _clear(data, at + 4, 2, at + 10)
+                    message = at + (data[at] & 15) * 4
+                    if data[at + 9] == _ICMP and data[message : message + 1] == bytes([_TIMESTAMP_REPLY]):
+                        _clear(data, message + 12, 8, message + 2)
                 continue
             if _label(data, at) not in self._labels:
                 data[at + 1] &= 0xF0
@@ -62,6 +65,17 @@ class Chance:
             if data[at + 6] == _FRAGMENT and bytes(data[at + 44 : at + 48]) not in self._identifications:
                 data[at + 44 : at + 48] = bytes(4)
         return bytes(data)
+
+
+def _clear(data: bytearray, at: int, size: int, checksum: int) -> None:
+    """Put zeros in the place of some bytes, and put the checksum over them right."""
+    end = checksum + 2
+    if len(data) < max(at + size, end):
+        return
+    blank = bytes(size)
+    change = delta(bytes(data[at : at + size]), blank)
+    data[checksum:end] = adjust(int.from_bytes(data[checksum:end]), change).to_bytes(2)
+    data[at : at + size] = blank
 
 
 def _label(data: bytes | bytearray, at: int) -> bytes:

@@ -203,11 +203,7 @@ def _return_route(
                 # Ref: net/ipv4/route.c:ip_route_output_key_hash_rcu: "routing tables are wrong".
                 return Route(IPV4, sender, 32, device=iif, scope=Scope.LINK, oif=iif)
         case ReturnRoute.PINNED:
-            route = fib.lookup(sender, source=receiver, mark=mark)
-            pinned = fib.lookup(sender, oif=iif, source=receiver, mark=mark)
-            # Ref: net/ipv6/route.c:rt6_score_route: a device is a wish, not a condition.
-            if route and pinned and (route.prefixlen, route.metric) == (pinned.prefixlen, pinned.metric):
-                route = pinned
+            route = fib.lookup_preferring(sender, iif, receiver, mark)
     if route is None or route.type is not RouteType.UNICAST:
         return None
     return route

@@ -94,7 +94,7 @@ class Redirects:
         source = next((own.address for own in device.addresses if link_local(own.address)), None)
         if source is None or (target != destination and not link_local(target)):
             return False
-        back = self._topology.fib6.lookup(sender, oif=device)
+        back = self._topology.fib6.lookup_preferring(sender, device, source)
         if back is None or back.type in REJECTING or back.gateway is not None or back.device is None:
             return False
         if not self._peers.get(sender, now).allow(_INTERVAL6, now):

@@ -115,6 +115,21 @@ class Fib:
             route = self._oif_cache[key] = self._resolve(destination, oif)
             return route
 
+    def lookup_preferring(
+        self, destination: bytes, device: Device, source: bytes, mark: int = 0
+    ) -> Route | None:
+        """``lookup`` of IPv6 where a device is a wish: of equal routes, the one through it.
+
+        Ref: net/ipv6/route.c:ip6_route_output_flags_noref, rt6_score_route.
+        """
+        pinned = self.lookup(destination, oif=device, source=source, mark=mark)
+        if link_local(destination):
+            return pinned
+        best = self.lookup(destination, oif=domain(device), source=source, mark=mark)
+        if best and pinned and (best.prefixlen, best.metric) == (pinned.prefixlen, pinned.metric):
+            return pinned
+        return best
+
     def _resolve(self, destination: bytes, oif: Device | None) -> Route | None:
         value = int.from_bytes(destination)
         for rule in self.rules:

@@ -69,6 +69,8 @@ class Machine:
         self.near.ip(f"neighbour replace {words.neighbour_words(entry)}" for entry in neighbours)
         for entry in box.get("fdb") or ():
             self._learn(entry)
+        if "ipsec" in box:
+            self.near.ip(box["ipsec"])
         for service in box.get("services") or ():
             self._listen(service)
         self.near.run("nft", "-f", "-", text=ruleset)
