@@ -17,6 +17,8 @@ from flowtable.packet.miss import Miss
 from scenarios.machine.namespace import Namespace
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from flowtable.flows.datapath import OnEnd, Outcome
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.teardown import Teardown
@@ -107,6 +109,10 @@ class KernelPath:
         expected = [(way.packets, way.bytes) for way in entry.directions]
         if counted not in (None, expected) and entry not in self._uncertain:
             self._beside.found.append(f"counted {counted}, expected {expected}")
+
+    def active(self, entries: Collection[FlowEntry]) -> Iterable[FlowEntry]:
+        """All that the reference has seen packets of."""
+        return self._reference.active(entries)
 
     def process(self, frame: bytes, iif: int, now: int) -> Outcome:
         """Forward a frame, and hold what the kernel makes of it against that."""

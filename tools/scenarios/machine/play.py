@@ -59,12 +59,14 @@ def play(folder: Folder, quiet: float) -> Outcome:
     with Machine(box, folder.text("ruleset.nft")) as machine:
         machine.wire.listen(0.05, time.monotonic() + 0.1)
         steps = stimuli(folder)
+        for step in steps:
+            if step.event is None:
+                chance.saw(step.frame)
         for step, following in zip(steps, [*steps[1:], None], strict=True):
             begun = time.monotonic()
             if step.event is not None:
                 happen(machine, step.event)
             else:
-                chance.saw(step.frame)
                 machine.wire.send(step.device, step.frame)
             gap = (following.at - step.at if following else SETTLE) / SECOND
             sent += (

@@ -137,7 +137,7 @@ def pieces6(packet: Any, *cuts: int) -> list[Any]:
     for cut in (*cuts, len(body)):
         part = body[at : at + cut]
         last = at + len(part) == len(body)
-        header = IPv6ExtHdrFragment(nh=packet.nh, offset=at // 8, m=0 if last else 1, id=9)
+        header = IPv6ExtHdrFragment(nh=packet.nh, offset=at // 8, m=0 if last else 1, id=0x42424243)
         out.append(ip6(packet.dst) / header / Raw(part))
         at += len(part)
         if last:

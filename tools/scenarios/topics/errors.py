@@ -145,7 +145,7 @@ def forwarding6(s: Scenario) -> None:
                 a(ip6(B6, hlim=1) / ICMPv6TimeExceeded() / ip6(A6) / UDP(sport=1, dport=2))
             ],
             "hop limit of a later fragment runs out": [
-                a(ip6(B6, hlim=1) / IPv6ExtHdrFragment(nh=17, offset=5, m=1, id=3) / DATA[:64])
+                a(ip6(B6, hlim=1) / IPv6ExtHdrFragment(nh=17, offset=5, m=1, id=0x42424242) / DATA[:64])
             ],
             "no route 6": [a(ip6("2001:db8:9::1") / UDP(sport=1111, dport=2222) / b"abc")],
             "unreachable route 6": [a(ip6("2001:db8:66::1") / UDP(sport=1111, dport=2222) / b"abc")],
@@ -265,12 +265,12 @@ def reassembly6(s: Scenario) -> None:
             "fragment6 without its headers": [
                 a(
                     ip6(B6)
-                    / IPv6ExtHdrFragment(nh=6, offset=0, m=1, id=3)
+                    / IPv6ExtHdrFragment(nh=6, offset=0, m=1, id=0x42424242)
                     / Raw(bytes(TCP(sport=1111, dport=2222))[:16])
                 )
             ],
             "fragment6 of no multiple of 8": [
-                a(ip6(B6) / IPv6ExtHdrFragment(nh=17, offset=0, m=1, id=3) / DATA[:101])
+                a(ip6(B6) / IPv6ExtHdrFragment(nh=17, offset=0, m=1, id=0x42424242) / DATA[:101])
             ],
         },
     )
