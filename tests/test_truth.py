@@ -12,7 +12,7 @@ from flowtable.profile import PROFILES
 from scenarios.author import WRITTEN
 from scenarios.fidelity import PAGE, page
 from scenarios.folder import RECORDED, SCENARIOS, Folder, folders, yaml
-from scenarios.judge import DEFAULT, KERNEL, Verdict, intended, judge, not_modelled, outcome
+from scenarios.judge import DEFAULT, KERNEL, Verdict, intended, judge, not_modelled, outcome, playable
 from scenarios.kernel_path import Beside, stage
 from scenarios.machine.namespace import Namespace
 from scenarios.replay import replay
@@ -20,7 +20,7 @@ from scenarios.topics import describe
 from tests.namespace import ROOT, require
 
 FOLDERS = folders()
-PLAYABLE = [folder for folder in FOLDERS if folder.name not in not_modelled()]
+PLAYABLE = playable()
 DATAPATHS = (ReferenceDatapath, NativeDatapath)
 
 

@@ -7,10 +7,10 @@ import pytest
 from flowtable.clock import SECOND
 from flowtable.datapath import library
 from flowtable.profile import PROFILES
-from scenarios.folder import folders
+from scenarios.judge import playable
 from tests.cli.bench import WAN_MAC, Talk, tcp, udp
 
-FOLDERS = [each for each in folders() if "kind: bridge" in each.text("box.yaml")][::3] + folders()[::12]
+FOLDERS = [each for each in playable() if "kind: bridge" in each.text("box.yaml")][::3] + playable()[::12]
 EVENTS = """
 - {at: 0.1, link: {dev: lan0, mtu: 900}}
 - {at: 0.2, link: {dev: wan0, mac: "02:00:00:00:02:77"}}

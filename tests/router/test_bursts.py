@@ -24,6 +24,7 @@ from flowtable.router import Box
 from flowtable.ruleset import parse, print_ruleset
 from flowtable.topology.boxfile import load
 from scenarios.folder import SCENARIOS
+from scenarios.judge import playable
 from tests.flows.stacks import STACKS
 from tests.lab import SERVER, SERVER6
 from tests.test_agreement_layer2 import Rig, conversations, usable, wire
@@ -171,11 +172,7 @@ def in_bursts(world: World, frames: Sequence[Frame], profile: Profile, sizes: Se
 
 
 EXTRAS = {"": "", "hooks": HOOKS, "second": SECOND_FLOWTABLE}
-SCENES = sorted(
-    f"{path.parent.parent.name}/{path.parent.name}"
-    for path in SCENARIOS.glob("*/*/ruleset.nft")
-    if "flow add" in path.read_text()
-)
+SCENES = [folder.name for folder in playable() if folder.has_flowtable]
 worlds = (
     st.sampled_from(sorted(EXTRAS)).map(lambda name: home(EXTRAS[name]))
     | st.sampled_from(SCENES).map(scenario)

@@ -12,7 +12,7 @@ from flowtable.events import EventError
 from flowtable.profile import PROFILES
 from flowtable.ruleset import RulesetError
 from flowtable.topology.boxfile import BoxError
-from scenarios.folder import SCENARIOS, Folder, yaml
+from scenarios.folder import SCENARIOS, Folder, folders, yaml
 from scenarios.outcome import Outcome, differences, recorded
 from scenarios.replay import replay
 
@@ -54,6 +54,11 @@ def not_modelled() -> dict[str, str]:
     """Scenarios in which the box does not do yet what the kernel did, and what it lacks."""
     reasons: dict[str, str] = yaml((SCENARIOS / "not-modelled.yaml").read_text()) or {}
     return reasons
+
+
+def playable() -> list[Folder]:
+    """All scenarios that can be replayed."""
+    return [folder for folder in folders() if folder.name not in not_modelled()]
 
 
 @cache
