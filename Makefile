@@ -7,7 +7,7 @@ SAMPLE ?= 1
 ORACLE ?=
 EXAMPLE := examples/home-router
 
-.PHONY: demo demo-live test lint truth record mutants fuzz bench clean
+.PHONY: demo demo-live test lint truth record mutants fuzz bench pressure clean
 
 demo: $(RUN)
 	$(BIN)/flowtable run $(EXAMPLE)/ruleset.nft --box $(EXAMPLE)/box.yaml $(EXAMPLE)/input.pcapng \
@@ -45,6 +45,10 @@ fuzz: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python tools/bench
+
+# 100,000 flows on a chip with 16,000 entries, by eviction policy: docs/hardware.md.
+pressure: $(DEV)
+	$(BIN)/python tools/pressure
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

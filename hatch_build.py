@@ -24,7 +24,7 @@ LIBRARIES = {
     PACKAGE / "datapath/c/native.c": PACKAGE / "datapath/libflowtable.so",
     PACKAGE / "capture/c/capture.c": PACKAGE / "capture/libcapture.so",
 }
-PROGRAMS = {PACKAGE / "datapath/c/xdp.c": PACKAGE / "datapath/xdp.o"}
+PROGRAMS = {PACKAGE / "datapath/c/kernel.c": PACKAGE / "datapath/kernel.o"}
 OPTIONS = ("-O2", "-g", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 
 

@@ -19,6 +19,7 @@ from scapy.packet import Packet as Scapy
 from flowtable.clock import SECOND
 from flowtable.datapath.reference import ReferenceDatapath
 from flowtable.flows.teardown import Teardown
+from flowtable.offload.bindings import OffloadPolicy
 from flowtable.packet.packet import IPV4
 from flowtable.profile import DEFAULT, PROFILES, Profile
 from flowtable.router import Box
@@ -28,6 +29,7 @@ from flowtable.topology.bond import Bond
 from flowtable.topology.bridge import Bridge, PortState
 from flowtable.topology.device import Address, Device, DeviceKind
 from flowtable.topology.fdb import FdbState
+from flowtable.topology.hardware import Chip, ChipModel, Eviction
 from flowtable.topology.macvlan import Macvlan
 from flowtable.topology.neighbour import NeighbourState
 from flowtable.topology.pppoe import Pppoe
@@ -39,6 +41,7 @@ from tests.flows.support import CLIENT_MAC, GATEWAY_MAC, LAN_MAC, WAN_MAC, packe
 from tests.lab import CLIENT, CLIENT6, SERVER, SERVER6, START
 from tests.test_agreement import Conversation
 
+WIRES = (DeviceKind.ETHERNET, DeviceKind.DSA)
 TUNNELS = ("ipip", "ipip_over_vlan", "ip6ip6")
 FLOWTABLE = "flowtable f { hook ingress priority filter; devices = { %s }; counter; }"
 RULES = """
@@ -75,6 +78,7 @@ class Rig:
     offloads: bool
     profile: Profile = DEFAULT
     datapath: Any = ReferenceDatapath
+    chip: ChipModel | None = None
     now: int = START
     sent: list[Sent] = field(default_factory=list)
 
@@ -100,11 +104,18 @@ class Rig:
         devices = {port.name for stack in self.stacks for port in ports(stack)}
         rules = RULES.replace("FLOWTABLE", FLOWTABLE % ", ".join(sorted(devices)))
         rules = rules.replace("OFFLOAD", "meta l4proto { tcp, udp } flow add @f" if self.offloads else "")
+        if self.chip is not None:
+            # On every wire; what stands on a bond or a macvlan stays in software.
+            wires = [d for d in topology.devices.values() if d.name in devices and d.kind in WIRES]
+            topology.hardware.add(Chip("chip0", tuple(wires), self.chip))
+            topology.hardware.queue_latency = 0
+            rules = rules.replace("counter;", "counter; flags offload;")
         self.box = Box(
             topology,
             parse(rules, "ruleset.nft"),
             profile=self.profile,
             datapath=self.datapath,
+            offload=OffloadPolicy.PREFER,
             transmit=lambda device, frame, time: self.sent.append(Sent(device.name, told(frame))),
         )
         self.box.advance(self.now)
@@ -176,6 +187,11 @@ def told(frame: bytes) -> bytes:
 
 def pair(lan: str, wan: str) -> tuple[Rig, Rig]:
     return Rig(lan, wan, True), Rig(lan, wan, False)
+
+
+def with_chip(lan: str, wan: str, chip: ChipModel) -> tuple[Rig, Rig]:
+    """A box whose chip forwards, and one whose chip has nothing to do."""
+    return Rig(lan, wan, True, chip=chip), Rig(lan, wan, False, chip=chip)
 
 
 def conversations(*names: str) -> list[Conversation]:
@@ -357,6 +373,84 @@ def test_the_changes_happen_to_flows() -> None:
                 for packet in talk.packet(turn % 3 == 1, "data", turn, None):
                     assert fast.receive(packet) == slow.receive(packet)
         assert fast.box.statistics.bypass > 40
+
+
+# The same with a chip on the wires, which takes what it can of every flow.
+
+CHIPS = st.sampled_from(
+    [
+        ChipModel(),
+        ChipModel(entries=3, eviction=Eviction.LRU),
+        ChipModel(entries=8, ways=2, bind_threshold=2, counter_interval=SECOND // 10),
+        ChipModel(ageing=SECOND, insert_latency=SECOND // 1000, insert_rate=1000),
+    ]
+)
+IN_SOFTWARE = ("bond", "vlan_on_bond", "macvlan", "three_tags", "pppoe_over_qinq")
+ON_CHIPS = st.sampled_from(sorted(name for name in STACKS if name not in (*TUNNELS, *IN_SOFTWARE)))
+CONDUITS = ("dsa", "dsa_vlan", "dsa_in_bridge")
+"""Where the conduit and the ports of a switch count what goes through them, and not what does not."""
+
+
+@pytest.mark.parametrize(
+    ("lan", "wan"), [("nic", name) for name in STACKS] + [(name, "nic") for name in STACKS if name != "nic"]
+)
+def test_every_stack_in_hardware(lan: str, wan: str) -> None:
+    fast, slow = with_chip(lan, wan, ChipModel())
+    talks = conversations(lan, wan)
+    for turn in range(16):
+        for talk in talks:
+            for packet in talk.packet(turn % 3 == 1, "data", turn, None):
+                assert fast.receive(packet) == slow.receive(packet)
+        for rig in (fast, slow):
+            rig.wait(0.01)
+    counted = fast.counted
+    forwarded = fast.box.statistics.hardware
+    in_software = {lan, wan}.intersection(IN_SOFTWARE + TUNNELS)
+    assert (forwarded == 0) if in_software else (forwarded > 10 * len(talks))
+    if lan not in CONDUITS and wan not in CONDUITS:
+        assert counted == slow.counted
+
+
+@settings(max_examples=60, deadline=None)
+@given(ON_CHIPS, ON_CHIPS, CHIPS, st.lists(steps, min_size=10, max_size=40))
+def test_whatever_changes_below_hardware(lan: str, wan: str, chip: ChipModel, script: list[Any]) -> None:
+    fast, slow = with_chip(lan, wan, chip)
+    talks = conversations()
+    for talk in talks:
+        for turn in range(6):
+            for packet in talk.packet(turn % 2 == 1, "data", turn, None):
+                assert fast.receive(packet) == slow.receive(packet)
+            for rig in (fast, slow):
+                rig.wait(0.01)
+    for step in script:
+        if len(step) == 3:
+            event, side, value = step
+            for rig in (fast, slow):
+                event(rig, rig.stacks[side], value)
+                rig.wait(0.01)
+            continue
+        index, reply, kind, size, pause = step
+        for rig in (fast, slow):
+            rig.wait(pause + 0.01)
+        for packet in talks[index].packet(reply, kind, size, None):
+            assert fast.receive(packet) == slow.receive(packet)
+
+
+def test_the_changes_happen_to_flows_in_hardware() -> None:
+    for event in EVENTS:
+        fast, slow = with_chip("bridge", "vlan_on_bridge_tagged", ChipModel())
+        talks = conversations()
+        for turn in range(24):
+            if turn == 16:
+                assert fast.box.statistics.hardware > 20
+                for rig in (fast, slow):
+                    event(rig, rig.stacks[0], 1)
+            for talk in talks:
+                for packet in talk.packet(turn % 3 == 1, "data", turn, None):
+                    assert fast.receive(packet) == slow.receive(packet)
+            for rig in (fast, slow):
+                rig.wait(0.01)
+        assert fast.box.statistics.hardware > 40, event
 
 
 # Roaming, in the words of the users who ran into it.

@@ -183,6 +183,11 @@ class Profile:
         follow_mtu: whether a flow follows its device's MTU, or keeps the one it was added with.
         after_teardown: what becomes of a flow until the next garbage collection.
         duplicate: what adding does to an older flow with the same key.
+        sound_offload: with ``flags offload``, have hardware do what the software path would: rules hold all
+            that it looks at and direction by direction, requests that meet a pending one are kept, changes
+            and ends reach hardware at once, and HW_OFFLOAD says where a flow is. Linux leaves tags of
+            802.1ad and PPPoE sessions out of its rules, drops requests, and tells hardware of the end of a
+            flow with the garbage collection and of changes not at all.
     """
 
     name: str
@@ -219,6 +224,7 @@ class Profile:
     follow_mtu: bool
     after_teardown: AfterTeardown
     duplicate: Duplicate
+    sound_offload: bool
 
 
 DEFAULT: Final = Profile(
@@ -256,6 +262,7 @@ DEFAULT: Final = Profile(
     follow_mtu=True,
     after_teardown=AfterTeardown.REMOVED,
     duplicate=Duplicate.REPLACE,
+    sound_offload=True,
 )
 """What the documentation says, with the newest kernel's features and without its known limitations."""
 
@@ -294,6 +301,7 @@ LINUX_6_12: Final = Profile(
     follow_mtu=False,
     after_teardown=AfterTeardown.LINGERS,
     duplicate=Duplicate.SHADOW,
+    sound_offload=False,
 )
 """Linux 6.12, quirks included."""
 

@@ -58,7 +58,15 @@ class Network:
         ended: flows that ended, and why.
     """
 
-    def __init__(self, stack: ExitStack, *, masquerade: bool = False) -> None:
+    def __init__(self, stack: ExitStack, *, masquerade: bool = False, offloads: bool = False) -> None:
+        """Build them.
+
+        Args:
+            stack: tears them down.
+            masquerade: the router hides the client's address.
+            offloads: the hosts leave checksums, and the cutting up of large packets, to their network
+                cards. There are none: packets of sockets stay as they are on their way through a veth.
+        """
         self.router, client, server = (Namespace() for _ in range(3))
         self.hosts = {"lan": client, "wan": server}
         for namespace in (self.router, client, server):
@@ -69,9 +77,8 @@ class Network:
             self._address(name, self.router, name, ROUTER)
             self._address(name, host, "eth0", HOST)
             host.ip(f"route add default via {net}{ROUTER}" for net in ADDRESSES[name])
-            # Packets of sockets have no checksum until a network card fills it in, which veth is not;
-            # and XDP sends to a veth only whose other end polls, as it does for GRO.
-            host.run("ethtool", "-K", "eth0", "tx", "off", "gro", "on")
+            # XDP sends to a veth only whose other end polls, as it does for GRO.
+            host.run("ethtool", "-K", "eth0", "tx", "on" if offloads else "off", "gro", "on")
         for name in FORWARDING:
             self.router.sysctl(name, 1)
         self.router.run("nft", "-f", "-", text=FORWARD % ('oifname "wan" masquerade;' if masquerade else ""))

@@ -20,7 +20,8 @@ from tests.namespace import require
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="loading a BPF program takes root")
 
-MODES = [AttachMode.NATIVE, AttachMode.GENERIC]
+MODES = list(AttachMode)
+XDP = [AttachMode.NATIVE, AttachMode.GENERIC]
 PAYLOAD = os.urandom(1 << 20)
 
 
@@ -43,7 +44,10 @@ def ends(net: Network, client: socket.socket, server: socket.socket):
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("mode", MODES)
 def test_datagrams_take_the_fast_path_both_ways(mode, version, masquerade):
-    with network(masquerade=masquerade) as net, net.sockets(UDP, version) as (client, server):
+    with (
+        network(masquerade=masquerade, offloads=mode is AttachMode.TC) as net,
+        net.sockets(UDP, version) as (client, server),
+    ):
         started(net, mode)
         entry = net.offload(UDP, *ends(net, client, server))
         before = net.forwarded()
@@ -74,7 +78,10 @@ def transfer(sender: socket.socket, receiver: socket.socket, data: bytes) -> Non
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("mode", MODES)
 def test_a_tcp_connection_ends_with_its_first_fin(mode, version):
-    with network(masquerade=True) as net, net.sockets(TCP, version) as (client, server):
+    with (
+        network(masquerade=True, offloads=mode is AttachMode.TC) as net,
+        net.sockets(TCP, version) as (client, server),
+    ):
         started(net, mode)
         entry = net.offload(TCP, *ends(net, client, server))
         before = net.forwarded()
@@ -109,6 +116,25 @@ def ping(net: Network, address: str) -> None:
         raw.settimeout(WITHIN)
         raw.sendto(bytes.fromhex("0800f7fd00010001"), (address, 0))
         assert raw.recv(100)[20:22] == b"\0\0"
+
+
+def test_frames_that_stand_for_many_packets():
+    with network(offloads=True) as net, net.sockets(TCP, 4) as (client, server):
+        started(net, AttachMode.TC)
+        entry = net.offload(TCP, *ends(net, client, server))
+        before = net.forwarded()
+        transfer(client, server, PAYLOAD)
+        net.datapath.stats(entry)
+        there = entry.directions[0]
+        assert there.bytes > len(PAYLOAD)
+        assert there.packets < len(PAYLOAD) / 1448 / 2
+        # What they stand for is no longer than this.
+        there.mtu = 1000
+        with net.router.inside():
+            net.datapath.install(entry)
+        transfer(client, server, PAYLOAD[:5000])
+        assert net.forwarded() > before
+        assert net.statistics()[Miss.TOO_BIG] > 0
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -185,14 +211,14 @@ def test_a_killed_process_leaves_the_classic_path(mode):
         client.send(b"classic")
         assert server.recv(100) == b"classic"
         assert net.forwarded() == before + 1
-        assert "xdp" not in net.router.run("ip", "link")
+        assert "prog" not in net.router.run("ip", "link")
 
 
 def test_two_programs_on_a_device():
     with network() as net, net.router.inside():
         lan = net.device("lan")
         net.datapath.attach(lan, AttachMode.NATIVE)
-        for mode in MODES:
+        for mode in XDP:
             with pytest.raises(BpfError, match="another program is there") as error:
                 attach(net.datapath.tables.program, lan.index, mode)
             assert error.value.errno in (EBUSY, EEXIST)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 
 import pytest
 from hypothesis import Phase, given, settings
 
-from flowtable.datapath.bpf import BpfError, BpfObject
+from flowtable.datapath.bpf import BpfError, BpfObject, Program
 from flowtable.datapath.layout import ENDS, PORT_PROMISCUOUS, Config, Ending, NextHop, Port
 from flowtable.datapath.native import NativeDatapath
 from flowtable.datapath.tables import Installer, expressible
 from flowtable.datapath.tables import settings as configuration
 from flowtable.datapath.xdp import XdpTables
-from flowtable.flows.entry import FlowEntry
+from flowtable.flows.entry import Direction, FlowEntry
 from flowtable.flows.teardown import Teardown
 from flowtable.packet.miss import Miss
+from flowtable.packet.packet import ETHERTYPE_PPPOE_SESSION
 from flowtable.profile import PROFILES
 from flowtable.ruleset.family import Family
 from tests.datapath.test_native import frames, populated, worlds
@@ -26,12 +28,43 @@ from tests.flows.support import START
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="loading a BPF program takes root")
 
-XDP_PASS, XDP_REDIRECT = 2, 4
 FRAMES = 400
-SHORTEST = 14
-"""BPF_PROG_TEST_RUN takes no shorter frames."""
 LOOPBACK = 1
-"""And on no other device than this, unless it is attached to one."""
+"""BPF_PROG_TEST_RUN takes no other device, unless the program is attached to one."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a program meets frames.
+
+    Attributes:
+        program: that of tables.
+        up: what it returns for frames that take the classic path.
+        away: what it returns for those that it forwarded.
+        sessions: whether it takes off PPPoE headers.
+        shortest: BPF_PROG_TEST_RUN takes no shorter frames (with tc, none without an IP header).
+    """
+
+    program: Callable[[XdpTables], Program]
+    up: int
+    away: int
+    sessions: bool
+    shortest: int
+
+    def entrances(self, entry: FlowEntry) -> list[Direction]:
+        """The directions whose packets it can take."""
+        ways = entry.directions
+        return [
+            way
+            for way in ways
+            if self.sessions or ETHERTYPE_PPPOE_SESSION not in {kind for _, kind in way.key.encap}
+        ]
+
+
+PLACES = {
+    "xdp": Place(lambda tables: tables.program, up=2, away=4, sessions=True, shortest=14),
+    "tc": Place(lambda tables: tables.tc_program, up=0xFFFF_FFFF, away=7, sessions=False, shortest=54),
+}
 
 
 class LoopbackTables(XdpTables):
@@ -66,9 +99,11 @@ def endings(installer: Installer) -> list[tuple[FlowEntry, Teardown]]:
     return [(installer.entries[end.entry].entry, ENDS[end.end - 1]) for end in records]
 
 
+@pytest.mark.parametrize("place", PLACES)
 @settings(max_examples=60, deadline=None, phases=[Phase.generate])
-@given(worlds)
-def test_the_same_frames_verdicts_and_counts(world):
+@given(world=worlds)
+def test_the_same_frames_verdicts_and_counts(place, world):
+    where = PLACES[place]
     profile = PROFILES[world["profile"]]
     entries = populated(profile, world["lan"], world["wan"])
     entries = on_loopback([entry for entry in entries if expressible(entry)])
@@ -89,19 +124,23 @@ def test_the_same_frames_verdicts_and_counts(world):
     each(lambda datapath, entry: datapath.install(entry), *entries)
     random = Random(world["seed"])
     before = tables.statistics()
-    for raw, iif in frames(entries, random, FRAMES):
-        if len(raw) < SHORTEST:
+    ways = [way for entry in entries for way in where.entrances(entry)]
+    program = where.program(tables)
+    for raw, iif in frames(ways, random, FRAMES if ways else 0):
+        if len(raw) < where.shortest:
             continue
         expected = native.process(raw, iif, START)
-        action, left, _ = tables.program.run(raw)
+        action, left, _ = program.run(raw)
         (reason,) = counted(before, before := tables.statistics())
         if isinstance(expected, Miss):
-            assert (action, left) == (XDP_PASS, raw)
-            # Only the reference looks into tunnels.
-            assert reason is expected or reason is Miss.PROTOCOL
+            assert (action, left) == (where.up, raw)
+            # Only the reference looks into tunnels, and some into sessions.
+            assert reason in (expected, Miss.PROTOCOL) or (
+                reason is Miss.ENCAPSULATION and not where.sessions
+            )
         else:
             assert isinstance(expected, tuple)
-            assert (action, reason, left) == (XDP_REDIRECT, None, expected[1]), raw.hex()
+            assert (action, reason, left) == (where.away, None, expected[1]), raw.hex()
         assert endings(installer) == [(entry, reason) for entry, reason, _ in ends.seen]
         for entry, *_ in ends.seen:
             # The kernel forwards nothing of it any more.
@@ -141,5 +180,5 @@ def test_a_device_that_takes_no_frames_leaves_the_packet_as_it_is():
     way = entries[0].directions[0]
     good = (bytes(frame(way.key, way.entrance.source, bytes(6), random)) for _ in range(100))
     raw = next(raw for raw in good if isinstance(native.process(raw, LOOPBACK, START), tuple))
-    assert tables.program.run(raw)[:2] == (XDP_PASS, raw)
+    assert tables.program.run(raw)[:2] == (PLACES["xdp"].up, raw)
     assert tables.statistics() == {Miss.NO_DEVICE: 1}

@@ -10,7 +10,7 @@ from flowtable.events import EventError, load
 from flowtable.flows.teardown import Teardown
 from flowtable.packet.drop import Drop
 from flowtable.topology.bridge import Bridge, PortState, VlanTable
-from tests.lab import CLIENT, FORWARD, SERVER, Lab, Tcp, udp, udp_reply
+from tests.lab import BOX, CLIENT, FORWARD, SERVER, Lab, Tcp, udp, udp_reply
 
 NEW_MAC = "02:00:00:00:02:77"
 
@@ -261,3 +261,37 @@ def test_what_a_bridge_or_the_rules_refuse(event, message):
     lab = Lab("", box_file=BRIDGED)
     with pytest.raises(EventError, match=message):
         happen(lab, f"[{{at: 0, {event}}}]")
+
+
+HARDWARE = """
+hardware:
+  chips:
+    - {name: nic0, ports: [lan0, wan0]}
+"""
+
+
+def test_the_driver_of_a_chip_goes_away() -> None:
+    lab = Lab(FORWARD.replace("wan0 };", "wan0 }; flags offload;"), box_file=BOX + HARDWARE)
+    for _ in range(4):
+        lab.client(udp())
+        lab.server(udp_reply())
+        lab.wait(0.1)
+    assert lab.statistics.hardware == 6
+    happen(lab, "- {at: 0, chip: {name: nic0, gone: true}}")
+    assert lab.statistics.teardowns == {Teardown.DRIVER: 1}
+    assert len(lab.client(udp())) == 1
+    assert lab.statistics.hardware == 6
+
+
+@pytest.mark.parametrize(
+    ("chip", "message"),
+    [
+        ("name: nic7, gone: true", "unknown chip 'nic7'; did you mean 'nic0'"),
+        ("name: nic0, gone: false", "a driver can only go away"),
+        ("name: nic0", "missing key 'gone'"),
+    ],
+)
+def test_what_cannot_happen_to_a_chip(chip: str, message: str) -> None:
+    lab = Lab(box_file=BOX + HARDWARE)
+    with pytest.raises(EventError, match=message):
+        happen(lab, f"- {{at: 0, chip: {{{chip}}}}}")

@@ -21,6 +21,9 @@ from flowtable.flows.entry import FlowEntry
 from flowtable.flows.flowtables import Flowtables
 from flowtable.flows.refusal import Refusal
 from flowtable.flows.teardown import Teardown
+from flowtable.offload.bindings import Bindings, OffloadPolicy
+from flowtable.offload.driver import Driver
+from flowtable.offload.switch.chip import Switch
 from flowtable.packet import packet as wire
 from flowtable.packet.packet import CtInfo, Packet
 from flowtable.profile import DEFAULT, Profile
@@ -28,6 +31,7 @@ from flowtable.ruleset import model
 from flowtable.ruleset.family import Family
 from flowtable.ruleset.source import Source, Span
 from flowtable.topology.device import Address
+from flowtable.topology.hardware import Chip, ChipModel
 from flowtable.topology.neighbour import NeighbourState
 from flowtable.topology.route import Route
 from flowtable.topology.sysctl import Sysctls
@@ -57,8 +61,9 @@ def declaration(
     family: Family = Family.INET,
     devices: tuple[str, ...] = ("lan", "wan"),
     counter: bool = False,
+    offload: bool = False,
 ) -> model.Flowtable:
-    return model.Flowtable(family, "t", name, NOWHERE, 0, devices, counter)
+    return model.Flowtable(family, "t", name, NOWHERE, 0, devices, counter, offload)
 
 
 class World:
@@ -73,9 +78,16 @@ class World:
         counter: bool = False,
         lan: Callable[[Builder], Stack] = nic,
         wan: Callable[[Builder], Stack] = nic,
+        chip: ChipModel | None = None,
+        drivers: Callable[[Topology], list[Driver]] | None = None,
+        queue_latency: int = 0,
         **sysctls: Any,
     ) -> None:
-        """Put the box together; without ``devices`` the flowtable is where the frames arrive."""
+        """Put the box together; without ``devices`` the flowtable is where the frames arrive.
+
+        With ``chip`` one of that model is on the wires of both sides, and the flowtable offloads to
+        it; with ``drivers``, to those that it makes.
+        """
         self.profile = profile
         self.topology = topology = Topology(Sysctls(**sysctls))
         self.lan_builder = Builder(topology, "lan", LAN_MAC, CLIENT_MAC)
@@ -101,6 +113,16 @@ class World:
             (self.wan, GATEWAY6, GATEWAY_MAC),
         ):
             topology.neighbours.set(device, packed(address), mac, NeighbourState.REACHABLE)
+        self.switch: Switch | None = None
+        hardware: list[Driver] = []
+        topology.hardware.queue_latency = queue_latency
+        if chip is not None:
+            ports = (self.lan_stack.port, self.wan_stack.port)
+            self.switch = Switch(Chip("chip0", ports, chip))
+            hardware = [self.switch]
+        elif drivers is not None:
+            hardware = drivers(topology)
+        self.bindings = Bindings(topology, profile, OffloadPolicy.PREFER, hardware)
         self.conntrack = Conntrack(topology.sysctls)
         self.ended: list[tuple[FlowEntry, Teardown, int]] = []
         self.flowtables = Flowtables(
@@ -109,9 +131,11 @@ class World:
             profile,
             ReferenceDatapath,
             on_teardown=lambda *what: self.ended.append(what),
+            hardware=self.bindings.block,
             now=START,
         )
-        self.flowtable = self.flowtables.create(declaration(family=family, devices=devices, counter=counter))
+        declared = declaration(family=family, devices=devices, counter=counter, offload=bool(hardware))
+        self.flowtable = self.flowtables.create(declared)
 
     @property
     def reasons(self) -> list[Teardown]:

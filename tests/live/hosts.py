@@ -96,6 +96,7 @@ class Host:
 
         def make() -> None:
             _unshare(_CLONE_NEWNET)
+            sysctl(_NO_DAD, 0)
             made.append(os.open(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/ns/net", os.O_RDONLY))
 
         maker = threading.Thread(target=make)
@@ -156,6 +157,7 @@ class Host:
         return made
 
 
+_NO_DAD = "net.ipv6.conf.default.accept_dad"
 CLIENT, SERVER = "10.0.1.99", "10.0.2.99"
 CLIENT6, SERVER6 = "2001:db8:1::99", "2001:db8:2::99"
 WAN = "10.0.2.1"
@@ -165,6 +167,7 @@ def hosts() -> tuple[Host, Host]:
     """A client behind ``lan0`` and a server behind ``wan0`` of a router that forwards."""
     for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
         sysctl(name, 1)
+    sysctl(_NO_DAD, 0)
     client = Host("lan0", (f"{CLIENT}/24", "10.0.1.1/24"), (f"{CLIENT6}/64", "2001:db8:1::1/64"))
     server = Host("wan0", (f"{SERVER}/24", f"{WAN}/24"), (f"{SERVER6}/64", "2001:db8:2::1/64"))
     return client, server

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from flowtable.live.client import Client
 from flowtable.live.control import AskFlows, Flush, Reload
-from tests.live.world import Exchange, Line, World, require_root
+from tests.live.world import Exchange, Line, Service, World, require_root
 
 SIZE = 1 << 20
 RULES = """
@@ -191,23 +195,73 @@ def test_flush_ends_flows_and_packets_bring_them_back(line):
         events.until("added")
 
 
-def test_packets_without_checksums_take_the_classic_path(line):
-    """As a veth pair passes them on, which would arrive damaged from the fast path."""
+def test_packets_without_checksums_are_nothing_for_xdp(line):
+    """As a veth pair passes them on, which would arrive damaged from there."""
     line.client.run("ethtool", "-K", "eth0", "tx", "on")
-    service = line.world.up(line.router, RULES)
+    service = line.world.up(line.router, RULES, "--xdp", "native")
     with service.events() as events:
         exchange = connect(line)
         assert events.until("refused").reason == "CHECKSUM_OFFLOAD"
         exchange.run()
 
 
-def test_a_device_that_does_not_send_frames_of_others_gets_none(line):
+def test_a_device_that_does_not_send_frames_of_others_gets_none_from_xdp(line):
     line.server.run("ethtool", "-K", "eth0", "gro", "off")
-    service = line.world.up(line.router, RULES)
+    service = line.world.up(line.router, RULES, "--xdp", "native")
     with service.events() as events:
         exchange = connect(line)
         assert events.until("refused").reason == "EXIT_DEVICE"
         exchange.run()
+
+
+@pytest.mark.parametrize(("host", "feature"), [("client", "tx on"), ("server", "gro off")])
+def test_what_is_nothing_for_xdp_traffic_control_does(line, host, feature):
+    getattr(line, host).run("ethtool", "-K", "eth0", *feature.split())
+    service = line.world.up(line.router, RULES)
+    with service.events() as events:
+        exchange = connect(line)
+        assert "not in XDP" in events.until("trouble").text
+        events.until("added")
+        exchange.run()
+    (flow,) = service.ask(AskFlows())
+    assert flow.original.bytes > SIZE / 2
+    assert "tc ingress" in {device.where for device in service.status.devices}
+
+
+def detach(process: int) -> int:
+    """Detach every program that a process has attached to something, as ``bpftool link detach`` does."""
+    libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    count = 0
+    for info in Path(f"/proc/{process}/fdinfo").iterdir():
+        found = re.search(r"^link_id:\s*(\d+)", info.read_text(), re.MULTILINE)
+        if found:
+            fd = libbpf.bpf_link_get_fd_by_id(int(found[1]))
+            assert fd >= 0
+            assert libbpf.bpf_link_detach(fd) == 0
+            os.close(fd)
+            count += 1
+    return count
+
+
+@pytest.mark.parametrize("place", ["native", "off"])
+def test_a_program_that_somebody_detaches_is_attached_again(line, place):
+    service = line.world.up(line.router, RULES, "--xdp", place)
+    with service.events() as events:
+        exchange = connect(line)
+        events.until("added")
+        assert detach(service.process.pid) == 2
+        exchange.run()
+        assert "somebody detached" in events.until("trouble").text
+        assert "somebody detached" in events.until("trouble").text
+    before = flow_bytes(service)
+    exchange.run()
+    assert flow_bytes(service) > before + SIZE
+
+
+def flow_bytes(service: Service) -> int:
+    """Bytes that took the fast path in both directions of the only flow."""
+    (flow,) = service.ask(AskFlows())
+    return int(flow.original.bytes + flow.reply.bytes)
 
 
 def test_generic_xdp(line):

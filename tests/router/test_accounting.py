@@ -271,7 +271,7 @@ def example() -> list[tuple[str, int, bytes]]:
     return [(record.interface, record.time - start, record.data) for record in records]
 
 
-OF_STACKS = {"bridged", "copied", "encapsulated", "decapsulated"}
+OF_STACKS = {"bridged", "copied", "encapsulated", "decapsulated", "hardware"}
 """What only devices that stand on others count; see test_stack."""
 
 

@@ -294,3 +294,87 @@ def test_counters_and_quotas_are_reset() -> None:
 @pytest.mark.parametrize("name", BY_NAME)
 def test_every_type_is_described(loaded: Ruleset, name: str) -> None:
     assert f"datatype {name} (" in printed(loaded, f"describe {name}")
+
+
+METERS = """\
+table inet t {
+	chain c {
+		meter one size 100 { ip saddr counter }
+		meter two { ip saddr . tcp dport timeout 5s limit rate 1/second }
+	}
+}
+"""
+"""Lists of meters, as nft 1.0.6 prints them."""
+ONE = "\tmeter one {\n\t\ttype ipv4_addr\n\t\tsize 100\n\t\tflags dynamic\n\t}\n"
+TWO = "\tmeter two {\n\t\ttype ipv4_addr . inet_service\n\t\tsize 65535\n\t\tflags dynamic,timeout\n\t}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "listed"),
+    [
+        ("list meters", ONE + TWO),
+        ("list meters inet", ONE + TWO),
+        ("list flow tables", ONE + TWO),
+        ("list meter inet t two", TWO),
+        ("list sets", ""),
+    ],
+)
+def test_meters_are_listed_by_themselves(command: str, listed: str) -> None:
+    assert printed(parse(METERS, "x.nft"), command) == f"table inet t {{\n{listed}}}\n"
+
+
+def test_meters_have_the_handles_of_their_sets() -> None:
+    listing = printed(parse(METERS, "x.nft"), "list meters", handles=True)
+    assert "meter one { # handle 2" in listing
+    assert "meter two { # handle 4" in listing
+
+
+def test_a_meter_that_is_not_there_is_not_listed() -> None:
+    with pytest.raises(RulesetError, match="No such file or directory"):
+        printed(parse(METERS, "x.nft"), "list meter inet t three")
+
+
+OBJECTS = """\
+table inet t {
+	ct timeout five {
+		protocol tcp
+		l3proto inet
+		policy = { established : 5 }
+	}
+}
+"""
+
+
+def test_objects_of_connections_are_listed_by_table() -> None:
+    loaded = parse(OBJECTS, "x.nft")
+    assert printed(loaded, "list ct timeout table inet t") == OBJECTS
+    assert printed(loaded, "list ct helpers table inet t") == "table inet t {\n}\n"
+
+
+def test_a_proxy_is_declared_in_one_line() -> None:
+    declared = apply(Ruleset(), "add table t; add synproxy t p mss 1460 wscale 7 sack-perm\n", "x.nft")
+    assert print_ruleset(declared) == (
+        "table ip t {\n\tsynproxy p {\n\t\tmss 1460\n\t\twscale 7\n\t\t sack-perm\n\t}\n}\n"
+    )
+    with pytest.raises(RulesetError, match="expecting newline or semicolon or wscale"):
+        apply(Ruleset(), "add table t; add synproxy t p mss 1460 timestamp\n", "x.nft")
+
+
+NETDEV = """\
+table netdev t {
+	chain c {
+		type filter hook ingress devices = { eth0, eth1 } priority filter; policy accept;
+	}
+}
+"""
+
+
+def test_devices_are_taken_out_of_chains() -> None:
+    loaded = parse(NETDEV, "x.nft")
+    less = apply(loaded, "delete chain netdev t c { devices = { eth1 }; }\n", "x.nft")
+    assert 'hook ingress device "eth0"' in print_ruleset(less)
+    assert print_ruleset(loaded) == NETDEV
+    with pytest.raises(RulesetError, match="hint: it is not on eth7"):
+        apply(loaded, "delete chain netdev t c { devices = { eth7 }; }\n", "x.nft")
+    kept = apply(loaded, "destroy chain netdev t c { devices = { eth7 }; }\n", "x.nft")
+    assert print_ruleset(kept) == NETDEV

@@ -250,7 +250,7 @@ class TestErrors:
             (
                 "¦" + "a" * 200 + ": 1\ndevices: []",
                 f"unknown key {'a' * 40!r}; expected devices, rules, routes, neighbours, fdb, sysctls, "
-                "services",
+                "services, hardware",
             ),
         ],
     )

@@ -209,8 +209,8 @@ FAULTS: Final = (
     Fault(
         "teardown leaves the status",
         _FLOWTABLE,
-        "            self._conntrack.take_back(connection)\n        if not entry",
-        "            pass\n        if not entry",
+        "            self._conntrack.take_back(connection)\n        if self._profile.sound",
+        "            pass\n        if self._profile.sound",
         "flow",
     ),
     Fault(
@@ -223,14 +223,14 @@ FAULTS: Final = (
     Fault(
         "the reply direction is counted as the original",
         _MIRROR,
-        "connection.packets[d] += direction.packets - packets",
-        "connection.packets[0] += direction.packets - packets",
+        "connection.packets[d] += packets - known",
+        "connection.packets[0] += packets - known",
         "flow",
     ),
     Fault(
         "bytes on the fast path are not counted",
         _MIRROR,
-        "connection.bytes[d] += direction.bytes - size",
+        "connection.bytes[d] += size - known_size",
         "connection.bytes[d] += 0",
         "flow",
     ),

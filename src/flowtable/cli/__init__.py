@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from flowtable.cli.check import check
+from flowtable.cli.conntrack import conntrack
 from flowtable.cli.devices import devices
 from flowtable.cli.doctor import doctor
 from flowtable.cli.down import down
@@ -28,6 +29,7 @@ def main() -> None:
 
 
 main.add_command(check)
+main.add_command(conntrack)
 main.add_command(fmt)
 main.add_command(devices)
 main.add_command(doctor)

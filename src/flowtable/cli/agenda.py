@@ -10,6 +10,7 @@ from flowtable.cli.load import STANDARD, read
 from flowtable.cli.output import forget
 from flowtable.clock import NEVER
 from flowtable.events import EventError, load
+from flowtable.offload.bindings import OffloadPolicy
 from flowtable.router import Box
 from flowtable.ruleset import RulesetError
 from flowtable.topology import boxfile
@@ -30,7 +31,9 @@ def load_events(path: str, topology: Topology, rules: Ruleset) -> list[Event]:
     """
     try:
         events = load(read(path), "/dev/stdin" if path == STANDARD else path)
-        trial = Box(boxfile.load(boxfile.dump(topology)), rules, transmit=forget)
+        trial = Box(
+            boxfile.load(boxfile.dump(topology)), rules, transmit=forget, offload=OffloadPolicy.PREFER
+        )
         for event in events:
             event.happen(trial)
     except (EventError, RulesetError) as error:

@@ -14,9 +14,11 @@ from rich.tree import Tree
 from flowtable.cli.load import load_box, load_ruleset
 from flowtable.cli.ruleset_options import SOURCE, ruleset_options
 from flowtable.explain.devices import Finding, Side, look_over, sides
+from flowtable.offload.switch.chip import Switch
 from flowtable.topology.bond import Bond
 from flowtable.topology.bridge import Bridge
 from flowtable.topology.dsa import DsaPort
+from flowtable.topology.hardware import Feature
 from flowtable.topology.pppoe import Pppoe
 from flowtable.topology.tunnel import Tunnel
 from flowtable.topology.vlan import Vlan
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from flowtable.ruleset.model import Flowtable
     from flowtable.topology.device import Device
+    from flowtable.topology.topology import Topology
 
 _WRONG = 1
 _PROTOCOLS = {0x8100: "802.1Q", 0x88A8: "802.1ad"}
@@ -57,9 +60,10 @@ def devices(
     flowtables = [] if rules is None else list(rules.flowtables())
     found = [(flowtable, look_over(flowtable, topology)) for flowtable in flowtables]
     if as_json:
-        click.echo(json.dumps(_document(known, found), indent=2))
+        click.echo(json.dumps(_document(known, found, topology), indent=2))
     else:
-        click.echo("\n".join([*_trees(known), *_advice(known), *_findings(found), *_block(known, hardware)]))
+        lines = [*_trees(known), *_advice(known), *_chips(topology), *_findings(found)]
+        click.echo("\n".join([*lines, *_block(known, hardware)]))
     if any(findings for _, findings in found):
         ctx.exit(_WRONG)
 
@@ -127,6 +131,20 @@ def _advice(known: Sequence[Side]) -> Iterator[str]:
     yield ""
 
 
+def _chips(topology: Topology) -> Iterator[str]:
+    """What the hardware of the box can do."""
+    for chip in topology.hardware.chips:
+        can = Switch(chip).capabilities
+        lacks = ", ".join(each.value for each in Feature if each in can.lacks)
+        facts = [f"{can.entries:,} entries" if can.entries is not None else "", *can.notes]
+        facts += [] if can.counters else ["no counters"]
+        yield f"chip {chip.name} on {', '.join(port.name for port in chip.ports)}"
+        yield f"  {'; '.join(fact for fact in facts if fact)}"
+        yield f"  lacks {lacks}" if lacks else "  lacks nothing"
+    if topology.hardware.chips:
+        yield ""
+
+
 def _findings(found: Iterable[tuple[Flowtable, list[Finding]]]) -> Iterator[str]:
     for flowtable, findings in found:
         name = f"flowtable {flowtable.family.value} {flowtable.table} {flowtable.name}"
@@ -160,7 +178,9 @@ def _names(devices: Iterable[Device]) -> str:
     return ", ".join(device.name for device in devices)
 
 
-def _document(known: Iterable[Side], found: Iterable[tuple[Flowtable, list[Finding]]]) -> dict[str, object]:
+def _document(
+    known: Iterable[Side], found: Iterable[tuple[Flowtable, list[Finding]]], topology: Topology
+) -> dict[str, object]:
     return {
         "sides": [
             {
@@ -170,6 +190,17 @@ def _document(known: Iterable[Side], found: Iterable[tuple[Flowtable, list[Findi
                 "why": side.why,
             }
             for side in known
+        ],
+        "chips": [
+            {
+                "name": chip.name,
+                "ports": [port.name for port in chip.ports],
+                "entries": chip.model.entries,
+                "counters": chip.model.counters,
+                "lacks": [each.value for each in Feature if each in chip.model.lacks],
+                "notes": list(Switch(chip).capabilities.notes),
+            }
+            for chip in topology.hardware.chips
         ],
         "flowtables": [
             {

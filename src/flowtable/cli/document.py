@@ -59,6 +59,16 @@ def document(report: Report) -> str:
         "teardowns": documented(statistics.teardowns),
         "opaque": dict(statistics.opaque.most_common()),
     }
+    if report.hardware is not None:
+        content["hardware"] = {
+            "packets": statistics.hardware,
+            "chips": [chip._asdict() for chip in report.hardware.chips],
+            "work": report.hardware.work,
+            "dropped": report.hardware.dropped,
+            "deepest": report.hardware.deepest,
+            "failures": documented(report.hardware.failures),
+            "left_to_software": [{"device": device, "why": why} for device, why in report.hardware.left],
+        }
     if report.comparison is not None:
         found = report.comparison.differences()
         content["comparison"] = {

@@ -13,6 +13,11 @@ A line holds, in this order:
   addresses of the other direction's tuple, turned round;
 * ``[CLOSING]`` after a FIN or RST on the fast path, ``[GONE]`` once the connection was deleted,
   ``[ENDED]`` once torn down;
+* of a flow in a flowtable with hardware, for each direction where it runs: ``software``, or the name
+  of the hardware with ``hw_packets`` and ``hw_bytes``, which hardware forwarded; ``since``: for how many
+  seconds; the last thing that hardware did not do, as ``failure=`` and its name;
+* ``[HW_OFFLOAD]`` if hardware has both directions, ``[HW_OFFLOAD: ONE DIRECTION]`` if it has one,
+  ``[OFFLOAD]`` if it has none;
 * the flowtable; ``age``, ``idle``: seconds since it was added, and since its last packet;
   ``reason``: why it ended.
 """
@@ -25,6 +30,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.clock import MILLISECOND, SECOND
 from flowtable.conntrack.connection import TcpState
 from flowtable.conntrack.listing import conntrack_line, live
+from flowtable.conntrack.tuple import ORIGINAL, REPLY
 from flowtable.flows.entry import FlowFlag
 from flowtable.packet.packet import ETHERTYPE_PPPOE_SESSION, ETHERTYPE_QINQ, ETHERTYPE_VLAN, GRE, TCP, UDP
 
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flowtable.flows.entry import Direction, FlowEntry
+    from flowtable.flows.hardware import HardwareSide
     from flowtable.flows.side import Side
     from flowtable.flows.teardown import Teardown
     from flowtable.packet.flowkey import Encap
@@ -62,16 +69,17 @@ def ended_line(entry: FlowEntry, reason: Teardown, now: int) -> str:
 def _line(entry: FlowEntry, now: int) -> str:
     connection = entry.connection
     original, reply = entry.directions
-    used = max(original.used, reply.used, entry.created)
+    used = max(*entry.used, entry.created)
     fields = [
         f"{L4_NAMES[connection.l4proto]:<8} {connection.l4proto}",
         "" if entry.torn_down else str(max(entry.expires - now, 0) // SECOND),
         TcpState(connection.tcp.state).name if connection.tcp is not None else "",
-        _direction(original),
-        _direction(reply),
+        _direction(original, _side(entry, ORIGINAL), now),
+        _direction(reply, _side(entry, REPLY), now),
         "[SNAT]" if entry.flags & FlowFlag.SNAT else "",
         "[DNAT]" if entry.flags & FlowFlag.DNAT else "",
         _status(entry),
+        _placed(entry),
         f"flowtable={entry.flowtable.declaration.name}",
         f"age={_seconds(now - entry.created)}",
         f"idle={_seconds(now - used)}",
@@ -79,7 +87,24 @@ def _line(entry: FlowEntry, now: int) -> str:
     return " ".join(field for field in fields if field)
 
 
-def _direction(direction: Direction) -> str:
+def _side(entry: FlowEntry, d: int) -> HardwareSide | None:
+    return None if entry.hardware is None else entry.hardware.sides[d]
+
+
+def _placed(entry: FlowEntry) -> str:
+    """Whether hardware has the flow."""
+    if entry.hardware is None or entry.torn_down:
+        return ""
+    match sum(bool(side.driver) for side in entry.hardware.sides):
+        case 0:
+            return "[OFFLOAD]"
+        case 1:
+            return "[HW_OFFLOAD: ONE DIRECTION]"
+        case _:
+            return "[HW_OFFLOAD]"
+
+
+def _direction(direction: Direction, side: HardwareSide | None, now: int) -> str:
     key = direction.key
     entrance, exit_ = direction.entrance, direction.exit
     fields = [
@@ -96,6 +121,12 @@ def _direction(direction: Direction) -> str:
         f"packets={direction.packets}",
         f"bytes={direction.bytes}",
     ]
+    if side is not None:
+        fields += [f"in={side.driver or 'software'}", f"since={_seconds(now - side.since)}"]
+        if side.packets or side.driver:
+            fields += [f"hw_packets={side.packets}", f"hw_bytes={side.bytes}"]
+        if side.failure is not None:
+            fields.append(f"failure={side.failure.reason.name}")
     return " ".join(fields)
 
 

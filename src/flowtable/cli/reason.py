@@ -10,12 +10,13 @@ from flowtable.packet.drop import Drop
 if TYPE_CHECKING:
     from collections import Counter
 
+    from flowtable.flows.hardware import OffloadFailure
     from flowtable.flows.refusal import Refusal
     from flowtable.flows.teardown import Teardown
     from flowtable.packet.miss import Miss
 
-    Reason = Drop | Miss | Refusal | Skip | Teardown
-    R = TypeVar("R", Drop, Miss, Refusal, Skip, Teardown)
+    Reason = Drop | Miss | OffloadFailure | Refusal | Skip | Teardown
+    R = TypeVar("R", Drop, Miss, OffloadFailure, Refusal, Skip, Teardown)
 
 
 def ranked(counts: Counter[R]) -> list[tuple[R, int]]:

@@ -9,11 +9,12 @@ from flowtable.capture import Direction, Sieve
 from flowtable.cli.own import Own
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
     from flowtable.capture import Record, Stretch
     from flowtable.cli.agenda import Agenda
     from flowtable.cli.comparison import Comparison
+    from flowtable.explain.timeline import Timeline
     from flowtable.router import Box
     from flowtable.topology.device import Device
 
@@ -40,6 +41,17 @@ class Tally:
     def duration(self) -> int:
         """From the first record to the last, nanoseconds."""
         return self.last - self.first if self.first is not None else 0
+
+
+def sampled(records: Iterable[Record], timeline: Timeline) -> Generator[Record, None, None]:
+    """The records, with samples of what the box counts taken in between.
+
+    Only the time of the records counts, which never goes back.
+    """
+    for record in records:
+        if record.time >= timeline.due:
+            timeline.advance(record.time)
+        yield record
 
 
 def replay(

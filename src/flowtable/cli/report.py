@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flowtable.cli.comparison import Comparison
+    from flowtable.cli.hardware import HardwareReport
     from flowtable.cli.inputs import Inputs
     from flowtable.cli.replay import Tally
     from flowtable.profile import Profile
@@ -24,6 +25,7 @@ class Report:
         inputs: the captures that were read.
         tally: what became of their records.
         statistics: what the box counted.
+        hardware: what its hardware did, None without any.
         comparison: what it sent against what the capture has, where that was asked for.
     """
 
@@ -33,6 +35,7 @@ class Report:
     inputs: Inputs
     tally: Tally
     statistics: Statistics
+    hardware: HardwareReport | None = None
     comparison: Comparison | None = None
 
     @property

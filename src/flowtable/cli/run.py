@@ -15,17 +15,21 @@ from flowtable.cli.comparison import Comparison
 from flowtable.cli.datapath import DATAPATHS, NATIVE, REFERENCE, available
 from flowtable.cli.document import document
 from flowtable.cli.error import InputError
+from flowtable.cli.hardware import HardwareReport
 from flowtable.cli.inputs import Input, Inputs, not_on_wire, wires
 from flowtable.cli.listing import connection_lines, ended_line, flow_lines
 from flowtable.cli.load import STANDARD, load_box, load_ruleset
 from flowtable.cli.output import forget, open_outlet, open_output, write_lines, written
 from flowtable.cli.progress import watched, watched_stretches
-from flowtable.cli.replay import Tally, replay, replay_stretches
+from flowtable.cli.replay import Tally, replay, replay_stretches, sampled
 from flowtable.cli.report import Report
 from flowtable.cli.summary import summarise
 from flowtable.cli.usage import check_sources, check_sources_kept, check_targets
 from flowtable.clock import SECOND
 from flowtable.events import EventError
+from flowtable.explain.plot import page
+from flowtable.explain.timeline import Timeline
+from flowtable.offload.bindings import OffloadPolicy
 from flowtable.profile import DEFAULT, PROFILES
 from flowtable.router import Box
 from flowtable.ruleset import RulesetError, print_ruleset
@@ -94,6 +98,13 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
     help="What forwards the packets of flows: C, or Python for comparison.",
 )
 @click.option(
+    "--offload",
+    type=click.Choice([policy.value for policy in OffloadPolicy]),
+    default=OffloadPolicy.REQUIRE.value,
+    show_default=True,
+    help="What 'flags offload' comes to on devices without hardware.",
+)
+@click.option(
     "--settle",
     metavar="SECONDS",
     type=click.FloatRange(0, 10**9),
@@ -108,6 +119,7 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
     show_default=True,
     help="What becomes of packets that reach a rule that cannot be evaluated.",
 )
+@click.option("--report", metavar="FILE", type=_TARGET, help="A page with the run in the course of time.")
 @click.option("--compare", is_flag=True, help="Hold what is sent against what the capture has.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as one JSON document.")
 @click.option("--quiet", "-q", is_flag=True, help="No summary and no progress bar.")
@@ -124,8 +136,10 @@ def run(
     ruleset_out: str | None,
     profile: str,
     datapath: str,
+    offload: str,
     settle: float,
     opaque: str,
+    report: str | None,
     compare: bool,
     as_json: bool,
     quiet: bool,
@@ -137,7 +151,7 @@ def run(
     """  # fmt: skip
     captures = [*map(Input, inputs), *named]
     sources = [ruleset, box, *([events] if events else []), *(each.path for each in captures)]
-    texts = {"--ruleset-out": ruleset_out, "--flows": flows, "--conntrack": conntrack}
+    texts = {"--ruleset-out": ruleset_out, "--flows": flows, "--conntrack": conntrack, "--report": report}
     if not captures:
         raise click.UsageError("No captures: give INPUT... or --in DEV=FILE.")
     if ended and not flows:
@@ -166,6 +180,7 @@ def run(
             profile=PROFILES[profile],
             datapath=forwards,
             transmit=forget,
+            offload=OffloadPolicy(offload),
             flow_ended=flow_ended,
             skip_opaque=opaque == "skip",
         )
@@ -177,8 +192,9 @@ def run(
         outlet = open_outlet(out, topology, stack)
         with_bar = sys.stderr.isatty() and not quiet
         settled = round(settle * SECOND)
+        timeline = Timeline(router)
         try:
-            if comparison is None and forwards is not DATAPATHS[REFERENCE]:
+            if comparison is None and not report and forwards is not DATAPATHS[REFERENCE]:
                 router.transmit, router.transmit_many = outlet
                 parts = watched_stretches(opened) if with_bar else opened.stretches()
                 parts = stack.enter_context(closing(parts))
@@ -186,21 +202,34 @@ def run(
             else:
                 router.transmit = outlet.transmit if comparison is None else comparison.watch(outlet.transmit)
                 records = stack.enter_context(closing(watched(opened) if with_bar else opened.records()))
+                if report:
+                    records = stack.enter_context(closing(sampled(records, timeline)))
                 replay(router, records, tally, agenda, settle=settled, comparison=comparison)
         except EventError as error:
             raise InputError(str(error)) from None
+        timeline.finish(router.now)
+        result = Report(
+            ruleset,
+            box,
+            PROFILES[profile],
+            opened,
+            tally,
+            router.statistics,
+            HardwareReport.of(router),
+            comparison,
+        )
         listings: dict[str, Callable[[], Iterable[str]]] = {
             "--ruleset-out": lambda: _listing(router).splitlines(),
             "--flows": lambda: chain(flow_lines(router), past),
             "--conntrack": lambda: connection_lines(router),
+            "--report": lambda: page(ruleset, timeline.samples, summarise(result)).splitlines(),
         }
         for option, (path, stream) in streams.items():
             write_lines(path, stream, listings[option]())
 
     if not quiet:
-        report = Report(ruleset, box, PROFILES[profile], opened, tally, router.statistics, comparison)
         with written(STANDARD):
-            click.echo(document(report) if as_json else summarise(report), nl=False, err=out == STANDARD)
+            click.echo(document(result) if as_json else summarise(result), nl=False, err=out == STANDARD)
     if opened.errors:
         raise InputError("\n".join(opened.errors))
     if comparison is not None and comparison.differences():

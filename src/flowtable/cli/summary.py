@@ -26,6 +26,8 @@ def summarise(report: Report) -> str:
         _headline(report),
         draw(statistics),
         _fast_path(statistics) + _stacks(statistics),
+        _hardware(report),
+        _table("what hardware did not do", _refused(report)),
         _table("packets that are no input", _passed_over(report)),
         _table("packets that the flowtable let up the classic path", _rows(ranked(statistics.misses))),
         _table("packets that flow add did not offload", _rows(ranked(statistics.refusals))),
@@ -64,6 +66,32 @@ def _stacks(statistics: Statistics) -> str:
         lines += f"\ntunnels: {count(statistics.encapsulated)} packets sent inside of others,"
         lines += f" {count(statistics.decapsulated)} received so"
     return lines
+
+
+def _hardware(report: Report) -> str:
+    """Where flows were, and how busy the way there was."""
+    hardware, statistics = report.hardware, report.statistics
+    if hardware is None:
+        return ""
+    forwarded = statistics.hardware + statistics.bypass + statistics.offloadable
+    share = statistics.hardware / forwarded if forwarded else 0.0
+    lines = [
+        f"hardware: {count(statistics.hardware)} of {count(forwarded)} forwarded packets ({share:.1%}),"
+        " which never reached the box"
+    ]
+    lines += [
+        f"{chip.name}: {count(chip.rules)} of {count(chip.entries)} entries in use,"
+        f" {count(chip.evictions)} evicted, {count(chip.aged)} aged"
+        for chip in hardware.chips
+    ]
+    work = ", ".join(f"{count(number)} {name}" for name, number in hardware.work.items())
+    lines.append(f"work queues: {work}; {count(hardware.deepest)} items at most at a time")
+    lines += [f"left to software: {device} ({why})" for device, why in hardware.left]
+    return "\n".join(lines)
+
+
+def _refused(report: Report) -> list[tuple[int, str]]:
+    return _rows(ranked(report.hardware.failures)) if report.hardware else []
 
 
 def _passed_over(report: Report) -> list[tuple[int, str]]:

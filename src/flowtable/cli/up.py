@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import click
@@ -33,7 +34,7 @@ from flowtable.live.spawn import spawn
     type=click.Choice([choice.value for choice in Choice]),
     default=Choice.AUTO.value,
     show_default=True,
-    help="Where the fast path runs on the devices; off is traffic control.",
+    help="Where the fast path runs on the devices; off is at ingress of traffic control.",
 )
 @click.option(
     "--capacity",
@@ -66,6 +67,8 @@ def _spawn(*arguments: str) -> None:
 
 
 def _serve(options: Options) -> None:
+    # Nothing that a flow brings with it refers to itself, and looking for what does takes long.
+    gc.disable()
     try:
         Loop(Service(options)).run()
     except (HeldError, LoadError) as error:

@@ -14,7 +14,7 @@ from enum import Enum
 from errno import EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP, EPERM, ERANGE, errorcode
 from typing import TYPE_CHECKING, Final
 
-from flowtable.datapath.bpf import BpfError, create_link
+from flowtable.datapath.bpf import BpfError, create_link, link_device
 from flowtable.datapath.netlink import NetlinkError, set_xdp
 
 if TYPE_CHECKING:
@@ -48,12 +48,18 @@ class Attachment:
         mode: where on it.
     """
 
-    __slots__ = ("__weakref__", "close", "ifindex", "mode")
+    __slots__ = ("__weakref__", "_fd", "close", "ifindex", "mode")
 
     def __init__(self, fd: int, ifindex: int, mode: AttachMode) -> None:
         self.ifindex = ifindex
         self.mode = mode
+        self._fd = fd
         self.close = weakref.finalize(self, CDLL(None).close, fd)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the program still is there: an administrator can take it off."""
+        return link_device(self._fd) == self.ifindex
 
 
 def attach(program: Program, ifindex: int, mode: AttachMode) -> Attachment:

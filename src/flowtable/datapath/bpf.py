@@ -42,6 +42,10 @@ LOG_LINES: Final = 30
 """How much of the verifier's log an error shows: its end says what is wrong."""
 
 _ENOENT: Final = 2
+_LINK_INFO: Final = 16
+"""Words of ``struct bpf_link_info`` that are asked for."""
+_LINK_DEVICE: Final = 4
+"""The one behind type, number, program and a gap."""
 
 
 class BpfError(OSError):
@@ -120,6 +124,7 @@ _PROTOTYPES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "bpf_program__set_log_buf": (c_int, (c_void_p, c_void_p, c_size_t)),
     "bpf_program__set_log_level": (c_int, (c_void_p, c_uint32)),
     "bpf_prog_test_run_opts": (c_int, (c_int, POINTER(_TestRun))),
+    "bpf_obj_get_info_by_fd": (c_int, (c_int, c_void_p, POINTER(c_uint32))),
     "bpf_link_create": (c_int, (c_int, c_int, c_int, POINTER(_LinkCreate))),
     "libbpf_num_possible_cpus": (c_int, ()),
     "ring_buffer__new": (c_void_p, (c_int, _OnRecord, c_void_p, c_void_p)),
@@ -217,7 +222,7 @@ class Program:
 
         Args:
             frame: from the destination MAC on; at least 14 bytes.
-            iif: the device it is to have come in on, 0 for none.
+            iif: the device it is to have come in on, 0 for the loopback device; for XDP programs only.
             repeat: how often to run it, each time on what the last time left.
             room: how much longer than it came a frame may leave.
 
@@ -237,8 +242,8 @@ class Program:
             data_size_in=len(frame),
             data_out=addressof(left),
             data_size_out=len(left),
-            ctx_in=addressof(context),
-            ctx_size_in=sizeof(context),
+            ctx_in=addressof(context) if iif else None,
+            ctx_size_in=sizeof(context) if iif else 0,
             repeat=repeat,
         )
         _check(self._library.bpf_prog_test_run_opts(self.fd, byref(options)), f"running {self.name}")
@@ -280,23 +285,25 @@ class BpfObject:
             "read-only data",
         )
 
-    def load(self, program: str) -> None:
+    def load(self, *programs: str) -> None:
         """Have the kernel verify and take everything.
 
         Args:
-            program: the program whose rejection is to be explained.
+            programs: the programs whose rejection is to be explained.
 
         Raises:
             BpfError: the kernel refused; with the end of the verifier's log.
         """
-        log = create_string_buffer(LOG_SIZE)
-        described = self._program(program)
-        self._library.bpf_program__set_log_buf(described, log, LOG_SIZE)
+        logs = {name: create_string_buffer(LOG_SIZE) for name in programs}
+        for name, log in logs.items():
+            self._library.bpf_program__set_log_buf(self._program(name), log, LOG_SIZE)
         if self._library.bpf_object__load(self._handle) < 0:
-            lines = log.value.decode("ascii", "replace").splitlines()
-            raise BpfError(
-                get_errno(), "\n".join([f"the kernel does not load {program}", *lines[-LOG_LINES:]])
-            )
+            number = get_errno()
+            lines = ["the kernel does not load the programs"]
+            for name, log in logs.items():
+                if log.value:
+                    lines = [f"the kernel does not load {name}", *_last_lines(log.value)]
+            raise BpfError(number, "\n".join(lines))
 
     def map_fd(self, name: str) -> int:
         """The file descriptor of a loaded map."""
@@ -324,6 +331,10 @@ def possible_cpus() -> int:
     return int(_library().libbpf_num_possible_cpus())
 
 
+def _last_lines(log: bytes) -> list[str]:
+    return log.decode("ascii", "replace").splitlines()[-LOG_LINES:]
+
+
 def create_link(program: int, target: int, attach_type: int, flags: int) -> int:
     """Attach a program to something.
 
@@ -339,6 +350,17 @@ def create_link(program: int, target: int, attach_type: int, flags: int) -> int:
     options = _LinkCreate(sz=sizeof(_LinkCreate), flags=flags)
     fd = int(_library().bpf_link_create(program, target, attach_type, byref(options)))
     return fd if fd >= 0 else -(get_errno() or -fd)
+
+
+def link_device(fd: int) -> int:
+    """The index of the device that a link attaches its program to; 0 once somebody has detached it.
+
+    Ref: include/uapi/linux/bpf.h:struct bpf_link_info; net/core/dev.c:bpf_xdp_link_fill_link_info.
+    """
+    information = (c_uint32 * _LINK_INFO)()
+    size = c_uint32(sizeof(information))
+    _check(_library().bpf_obj_get_info_by_fd(fd, byref(information), byref(size)), "link")
+    return information[_LINK_DEVICE]
 
 
 class RingBuffer:

@@ -32,7 +32,7 @@ from flowtable.packet.burst import Burst
 from flowtable.packet.miss import Miss
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from flowtable.flows.datapath import Door, OnEnd, Outcome
     from flowtable.flows.entry import FlowEntry
@@ -178,6 +178,10 @@ class NativeDatapath:
             self._installer.report(entry)
         else:
             self._others.stats(entry)
+
+    def active(self, entries: Collection[FlowEntry]) -> Iterable[FlowEntry]:
+        """All of the entries: any may have forwarded packets."""
+        return list(entries)
 
     def process(self, frame: bytes, iif: int, now: int) -> Outcome:
         """Forward one frame that arrived on the device with index ``iif``."""

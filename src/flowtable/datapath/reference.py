@@ -14,6 +14,8 @@ from flowtable.packet.miss import Miss
 from flowtable.ruleset.family import Family
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from flowtable.flows.datapath import OnEnd, Outcome
     from flowtable.flows.entry import FlowEntry
     from flowtable.packet.flowkey import Key
@@ -92,6 +94,10 @@ class ReferenceDatapath:
             direction.packets = path.packets
             direction.bytes = path.bytes
             direction.used = path.used
+
+    def active(self, entries: Collection[FlowEntry]) -> Iterable[FlowEntry]:
+        """All of the entries: any may have forwarded packets."""
+        return list(entries)
 
     def process(self, frame: bytes, iif: int, now: int) -> Outcome:
         """Forward one frame that arrived on the device with index ``iif``."""

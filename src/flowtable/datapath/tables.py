@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from flowtable.datapath.encapsulation import Encapsulation
 from flowtable.datapath.layout import (
     ENCAP_MAX,
     ENDED_GONE,
@@ -36,6 +35,8 @@ from flowtable.profile import Length, TcpClosing
 from flowtable.ruleset.family import Family
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from flowtable.datapath.path import Path
     from flowtable.flows.datapath import OnEnd
     from flowtable.flows.entry import Direction, FlowEntry
@@ -111,7 +112,7 @@ class InstalledDirection:
         self.family = key.l3proto
         self._installer = installer
         self._reply = reply
-        self._station = Encapsulation(path.direction, path.profile).station
+        self._station = () if path.encapsulation is None else path.encapsulation.station
         self._used: tuple[int, int | None] | None = None
         self.key = Key(protocol=key.l4proto)
         self.key.sport[:] = key.wire[-4:-2]
@@ -221,11 +222,15 @@ class InstalledEntry:
             InstalledDirection(installer, reply, reply=True),
         )
 
-    def update(self) -> None:
-        """Bring the tables up to date."""
+    def end(self) -> None:
+        """Let packets know if the entry has ended."""
         flags = self.entry.flags
         if flags & (FlowFlag.TEARDOWN | FlowFlag.GONE):
             self.shared.ended = ENDED_TEARDOWN if flags & FlowFlag.TEARDOWN else ENDED_GONE
+
+    def update(self) -> None:
+        """Bring the tables up to date."""
+        self.end()
         for direction in self.directions:
             direction.path.update()
             if direction.shown:
@@ -302,7 +307,7 @@ class Installer:
                 if direction.older is not None:
                     direction.older.hide()
                 direction.show(number)
-            installed.update()
+            installed.end()
         except BaseException:
             self.remove(entry)
             raise
@@ -335,6 +340,20 @@ class Installer:
     def report(self, entry: FlowEntry) -> None:
         """Bring the entry's ``refreshed``, ``flags`` and its directions' counts up to date."""
         self._installed[entry].report()
+
+    def refreshed(self, entries: Iterable[FlowEntry], times: Sequence[int]) -> list[FlowEntry]:
+        """Those of some entries that packets have refreshed since their last report.
+
+        Args:
+            entries: the entries.
+            times: when packets refreshed which number, nanoseconds.
+        """
+        installed = self._installed
+        return [
+            entry
+            for entry in entries
+            if (known := installed.get(entry)) is not None and times[known.number] > entry.refreshed
+        ]
 
     def _path(self, entry: FlowEntry, direction: Direction) -> Path:
         return make_path(entry, direction, self._profile, self._on_end)

@@ -1,4 +1,4 @@
-"""The fast path in the kernel: the object of ``c/xdp.c`` and its tables.
+"""The fast path in the kernel: the object of ``c/kernel.c`` and its tables.
 
 Entries lie in memory that the kernel shares with this process, so that counters are read, and
 flows ended, without a system call.
@@ -29,9 +29,10 @@ from flowtable.datapath.shared import RESTING
 from flowtable.packet.miss import Miss
 from flowtable.packet.packet import IPV4
 
-OBJECT: Final = "xdp.o"
+OBJECT: Final = "kernel.o"
 """The package build puts it beside the sources in C."""
-PROGRAM: Final = "ft_xdp"
+XDP_PROGRAM: Final = "ft_xdp"
+TC_PROGRAM: Final = "ft_tc"
 CAPACITY: Final = 65536
 """Flows that tables hold where nothing else is said."""
 
@@ -47,10 +48,11 @@ _MMAPABLE: Final = 1024
 
 
 class XdpTables:
-    """The tables of flowtables in the kernel, and the program that reads them.
+    """The tables of flowtables in the kernel, and the programs that read them.
 
     Attributes:
-        program: the program, to be attached to devices.
+        program: the program for XDP.
+        tc_program: the program for traffic control.
         capacity: how many flows the tables hold.
         events: packets that ended flows, as ``Ending``.
     """
@@ -78,9 +80,10 @@ class XdpTables:
         loaded.set_size("ports", DEVICES)
         loaded.set_size("devices", DEVICES)
         loaded.set_size("events", _ring(capacity))
-        loaded.load(PROGRAM)
+        loaded.load(XDP_PROGRAM, TC_PROGRAM)
         self.capacity = capacity
-        self.program = Program(loaded, PROGRAM)
+        self.program = Program(loaded, XDP_PROGRAM)
+        self.tc_program = Program(loaded, TC_PROGRAM)
         self._links: Map[LinkKey, Link] = Map(loaded, "links", LinkKey, Link)
         self._next_hops: Map[c_uint32, NextHop] = Map(loaded, "next_hops", c_uint32, NextHop)
         self._ports: Map[c_uint32, Port] = Map(loaded, "ports", c_uint32, Port)
@@ -116,6 +119,13 @@ class XdpTables:
     def entry(self, number: int) -> Entry:
         """What the directions of an entry share: the memory itself, which packets change."""
         return Entry.from_buffer(self._entries, number * sizeof(Entry))
+
+    def refreshed(self) -> list[int]:
+        """When packets last refreshed each entry, nanoseconds, by its number."""
+        with memoryview(self._entries) as memory, memory.cast("Q") as words:
+            step = sizeof(Entry) // words.itemsize
+            with words[Entry.refreshed.offset // words.itemsize :: step] as times:
+                return times.tolist()
 
     def allow(self, ifindex: int) -> None:
         """Let packets leave through a device."""

@@ -15,6 +15,8 @@ from flowtable.ruleset.family import Family
 from flowtable.topology.event import LinkChanged
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from flowtable.flows.datapath import OnEnd, Outcome
     from flowtable.flows.entry import FlowEntry
     from flowtable.profile import Profile
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 class XdpDatapath:
     """Forwards packets of all flowtables of a network namespace, in the kernel.
 
-    One program runs on every device. The key of a flow has the device in it, so flowtables share the
+    The same program runs on every device. The key of a flow has the device in it, so flowtables share the
     tables. Which flowtable an entry belongs to is for ``on_end`` to find out.
 
     Attributes:
@@ -65,11 +67,17 @@ class XdpDatapath:
         """
         self.detach(device)
         self._set_station(device)
-        attachment = attach(self.tables.program, device.index, mode)
+        program = self.tables.tc_program if mode is AttachMode.TC else self.tables.program
+        attachment = attach(program, device.index, mode)
         self.attachments[device.index] = attachment
         for index in self._exits:
             self._open(index)
         return attachment
+
+    def attached(self, device: Device) -> bool:
+        """Whether the program runs on a device; somebody else may have taken it off."""
+        attachment = self.attachments.get(device.index)
+        return attachment is not None and attachment.holds
 
     def detach(self, device: Device) -> None:
         """Run the program on a device no more, if it does."""
@@ -155,6 +163,10 @@ class XdpDatapath:
         """Bring the entry's ``refreshed``, ``flags`` and its directions' counts up to date."""
         if entry not in self._tunnelled:
             self._installer.report(entry)
+
+    def active(self, entries: Collection[FlowEntry]) -> Iterable[FlowEntry]:
+        """Those of the entries that packets refreshed since their last ``stats``, but for that jiffy."""
+        return self._installer.refreshed(entries, self.tables.refreshed())
 
     def process(self, frame: bytes, iif: int, now: int) -> Outcome:
         """A frame that comes as far as this process is one that the program left to the classic path."""

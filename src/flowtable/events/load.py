@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from flowtable.clock import SECOND
-from flowtable.events import bridge, conntrack, device, neighbour, route, rule, rules, sysctl
+from flowtable.events import bridge, chip, conntrack, device, neighbour, route, rule, rules, sysctl
 from flowtable.events.event import Event, EventError
 from flowtable.topology.boxfile.document import DocumentError, Scalar, parse
 from flowtable.topology.boxfile.reader import Field, Problem, UnreadableError
@@ -27,6 +27,7 @@ _CHANGES: Final[dict[str, Change]] = {
     "ruleset": rules.ruleset,
     "sysctl": sysctl.sysctl,
     "conntrack": conntrack.conntrack,
+    "chip": chip.chip,
 }
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 

@@ -96,8 +96,16 @@ def _routed(device: Device, topology: Topology) -> bool:
 
 def _side(device: Device, topology: Topology) -> Side:
     software = tuple(dict.fromkeys(bottoms(device, topology)))
-    hardware = tuple(port for port in software if port.kind in (DeviceKind.ETHERNET, DeviceKind.DSA))
+    hardware = tuple(port for port in software if _may_offload(port, topology))
     return Side(device, software, hardware, _why(device, software))
+
+
+def _may_offload(device: Device, topology: Topology) -> bool:
+    """Whether a device can be in a flowtable with ``flags offload``, as far as the box file tells."""
+    chips = topology.hardware.chips
+    if chips:
+        return any(device in chip.ports for chip in chips)
+    return device.kind in (DeviceKind.ETHERNET, DeviceKind.DSA)
 
 
 def bottoms(device: Device, topology: Topology, vid: int | None = None) -> Iterator[Device]:
@@ -179,8 +187,11 @@ def _findings(flowtable: Flowtable, topology: Topology) -> Iterator[Finding]:
             yield _unknown(name, topology)
         elif name not in wanted:
             yield _not_wanted(device, known, listed)
-        elif flowtable.offload and device.kind not in (DeviceKind.ETHERNET, DeviceKind.DSA):
-            text = f"no {device.kind.value} takes flows into hardware: the kernel refuses the whole ruleset"
+        elif flowtable.offload and not _may_offload(device, topology):
+            what = f"no {device.kind.value} takes flows into hardware"
+            if topology.hardware.chips:
+                what = f"{name} is no port of a chip that takes flows"
+            text = f"{what}: the kernel refuses the whole ruleset"
             yield Finding(Mistake.NO_HARDWARE, name, text)
     for side in known:
         absent = [port.name for port in side.software if port.name not in listed]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.refusal import Refusal
@@ -74,6 +74,10 @@ class Datapath(Protocol):
         Raises:
             KeyError: it is not installed.
         """
+        ...
+
+    def active(self, entries: Collection[FlowEntry]) -> Iterable[FlowEntry]:
+        """Those of its entries that may have forwarded packets since their last ``stats``, in their order."""
         ...
 
     def process(self, frame: bytes, iif: int, now: int) -> Outcome:

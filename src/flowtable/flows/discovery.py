@@ -41,6 +41,8 @@ def discover(
     routed: Device,
     next_hop: bytes,
     mac: bytes | None = None,
+    *,
+    offload: bool = False,
 ) -> Side | Refusal:
     """What is on one side of a flow.
 
@@ -51,6 +53,8 @@ def discover(
         routed: the device of the route.
         next_hop: the neighbour on it, 4 or 16 bytes.
         mac: the MAC address to look for, instead of the neighbour's.
+        offload: whether the flowtable has ``flags offload``: packets then leave directly from every
+            Ethernet device, so that hardware and software send the same.
 
     Returns:
         The side; or why there is none, which only profiles with ``require_path`` say.
@@ -64,7 +68,7 @@ def discover(
     hops = forward_path(topology, profile, routed, mac)
     if isinstance(hops, PathFailure):
         return Refusal[hops.name] if profile.require_path else _as_routed(routed, next_hop)
-    side = _interpret(hops, profile, routed, next_hop, given)
+    side = _interpret(hops, profile, routed, next_hop, given, offload=offload)
     if isinstance(side, Side) and not profile.require_devices and side.port.name not in devices:
         return _as_routed(routed, next_hop)
     return side
@@ -95,7 +99,13 @@ def _as_routed(routed: Device, next_hop: bytes) -> Side:
 
 
 def _interpret(
-    hops: tuple[Hop, ...], profile: Profile, routed: Device, next_hop: bytes, given: bytes | None
+    hops: tuple[Hop, ...],
+    profile: Profile,
+    routed: Device,
+    next_hop: bytes,
+    given: bytes | None,
+    *,
+    offload: bool,
 ) -> Side | Refusal:
     """Ref: nft_dev_path_info."""
     encap: Encap = ()
@@ -148,6 +158,8 @@ def _interpret(
             continue
         encap = added + encap
     encap += inner
+    if offload and port.ethernet:
+        transmit = Transmit.DIRECT
     if not profile.push_encap:
         exit_ = routed if transmit is Transmit.NEIGH else topmost or port
         push: Encap = ()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from flowtable.conntrack.connection import Connection
     from flowtable.flows.flowtable import Flowtable
+    from flowtable.flows.hardware import HardwareState
     from flowtable.flows.side import Side, Transmit
     from flowtable.flows.teardown import Teardown
     from flowtable.packet.flowkey import FlowKey
@@ -31,6 +32,16 @@ class FlowFlag:
     """Torn down: lookups miss, garbage collection frees it."""
     GONE: Final = 1 << 4
     """Its connection was deleted: lookups miss, garbage collection tears it down."""
+    HW: Final = 1 << 5
+    """Handed to hardware, which has to forget it before it can be freed."""
+    HW_DYING: Final = 1 << 6
+    """Its deletion from hardware was asked for."""
+    HW_DEAD: Final = 1 << 7
+    """Its deletion from hardware is done."""
+    HW_PENDING: Final = 1 << 8
+    """Something is in the work queues for it."""
+    HW_BIDIRECTIONAL: Final = 1 << 9
+    """Both directions go to hardware."""
 
 
 class Direction:
@@ -144,7 +155,9 @@ class FlowEntry:
         expires: when it has been idle for too long; as recent as the flowtable's last look at it.
         own: when its connection would time out by itself, where the flow gives it more time.
         ended: why it was torn down, None while it lives.
-        reported: packets and bytes of each direction at the flowtable's last look.
+        reported: packets and bytes of each direction, in software and in hardware, at the
+            flowtable's last look.
+        hardware: what is known of it in hardware, None where the flowtable has none.
 
     Ref: include/net/netfilter/nf_flow_table.h:flow_offload.
     """
@@ -157,6 +170,7 @@ class FlowEntry:
         "expires",
         "flags",
         "flowtable",
+        "hardware",
         "own",
         "refreshed",
         "reported",
@@ -181,11 +195,32 @@ class FlowEntry:
         self.own: int | None = None
         self.ended: Teardown | None = None
         self.reported = [(0, 0), (0, 0)]
+        self.hardware: HardwareState | None = None
 
     @property
     def torn_down(self) -> bool:
         """Whether it no longer forwards and waits to be freed."""
         return self.flags & FlowFlag.TEARDOWN != 0
+
+    @property
+    def forwarded(self) -> list[tuple[int, int]]:
+        """Packets and bytes of each direction, in software and in hardware."""
+        original, reply = self.directions
+        if self.hardware is None:
+            return [(original.packets, original.bytes), (reply.packets, reply.bytes)]
+        return [
+            (direction.packets + side.packets, direction.bytes + side.bytes)
+            for direction, side in zip(self.directions, self.hardware.sides, strict=True)
+        ]
+
+    @property
+    def used(self) -> tuple[int, int]:
+        """When the latest packet of each direction came, nanoseconds; 0 for never."""
+        original, reply = self.directions
+        if self.hardware is None:
+            return original.used, reply.used
+        there, back = self.hardware.sides
+        return max(original.used, there.used), max(reply.used, back.used)
 
     def __repr__(self) -> str:
         return f"<FlowEntry {self.directions[0]!r} flags {self.flags:#x}>"

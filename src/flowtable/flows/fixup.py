@@ -108,7 +108,7 @@ def follow(entry: FlowEntry, conntrack: Tracking, timeout: int) -> None:
         conntrack: the connections.
         timeout: that the last packet would have given the connection, nanoseconds.
     """
-    own = max(direction.used for direction in entry.directions) + timeout
+    own = max(entry.used) + timeout
     entry.own = own if own < entry.expires else None
     expires = max(own, entry.expires)
     if expires > entry.connection.expires:

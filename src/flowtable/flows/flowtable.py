@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from flowtable.clock import Alarm
     from flowtable.flows.datapath import Datapath, OnEnd, Veto
     from flowtable.flows.ledger import Ledger
+    from flowtable.flows.offloading import Offloading
     from flowtable.flows.tracking import Tracking
     from flowtable.packet.flowkey import FlowKey
     from flowtable.packet.packet import Packet
@@ -63,6 +64,7 @@ class Flowtable:
         alarm: Alarm,
         now: int,
         veto: Veto | None = None,
+        offloading: Offloading | None = None,
     ) -> None:
         """Begin empty.
 
@@ -77,6 +79,7 @@ class Flowtable:
             alarm: told when there will be garbage to collect.
             now: when it was created; garbage is collected every second from then on.
             veto: may refuse flows that could be added otherwise.
+            offloading: the hardware that forwards its flows besides software.
         """
         self.declaration = declaration
         self.datapath = datapath(declaration.family, profile, self.teardown)
@@ -88,6 +91,7 @@ class Flowtable:
         self._veto = veto
         self._alarm = alarm
         self._created = now
+        self._offloading = offloading
         self._entries: dict[FlowEntry, None] = {}
         self._keys: dict[FlowKey, FlowEntry] = {}
         self._idle = fixup.idle_timeouts(profile, topology.sysctls)
@@ -132,7 +136,9 @@ class Flowtable:
 
     def _offload(self, offer: Offer, now: int) -> Refusal | None:
         profile = self._profile
-        ways = find_ways(offer, profile, self._topology, self.declaration.devices)
+        ways = find_ways(
+            offer, profile, self._topology, self.declaration.devices, offload=self._offloading is not None
+        )
         if isinstance(ways, Refusal):
             return ways
         connection = offer.connection
@@ -160,6 +166,8 @@ class Flowtable:
         entry.connection.references += 1
         self._ledger.add(entry)
         self.datapath.install(entry)
+        if self._offloading is not None:
+            self._offloading.begin(entry, now)
 
     def _claim(self, entry: FlowEntry, now: int) -> None:
         """Make room for the keys of an entry."""
@@ -175,6 +183,8 @@ class Flowtable:
         for entry in self._entries:
             self.look(entry)
         self.declaration = declaration
+        if self._offloading is not None:
+            self._offloading.rebind(declaration)
 
     def set_idle_timeouts(self) -> None:
         """Take over idle timeouts from the sysctls: what was forwarded before has the old ones."""
@@ -182,11 +192,13 @@ class Flowtable:
             self.look(entry)
         self._idle = fixup.idle_timeouts(self._profile, self._topology.sysctls)
 
-    def refresh(self, entry: FlowEntry) -> None:
+    def refresh(self, entry: FlowEntry, now: int) -> None:
         """Take over what the devices and neighbours of an entry say of themselves."""
         for direction in entry.directions:
             follow(direction, self._topology, self._profile)
         self.datapath.install(entry)
+        if self._offloading is not None:
+            self._offloading.change(entry, now)
 
     def retrace(self, entry: FlowEntry, now: int) -> None:
         """Something on the way of an entry changed: find the way anew, and follow it or end the flow.
@@ -197,7 +209,13 @@ class Flowtable:
         """
         if entry.flags & FlowFlag.TEARDOWN:
             return
-        tracks = retrace(entry, self._profile, self._topology, self.declaration.devices)
+        tracks = retrace(
+            entry,
+            self._profile,
+            self._topology,
+            self.declaration.devices,
+            offload=self._offloading is not None,
+        )
         if isinstance(tracks, Refusal):
             self.teardown(entry, _LOST.get(tracks, Teardown.PATH), now)
             return
@@ -211,7 +229,7 @@ class Flowtable:
                 direction.key = direction.key._replace(iif=entrance.port.index, encap=entrance.encap)
             self._claim(entry, now)
             self._ledger.add(entry)
-        self.refresh(entry)
+        self.refresh(entry, now)
 
     def look(self, entry: FlowEntry) -> None:
         """Take notice of the packets that an entry forwarded, and tell its connection.
@@ -219,25 +237,47 @@ class Flowtable:
         What the connection learns depends on the ``counter`` flag and the profile.
         """
         self.datapath.stats(entry)
-        seen = [(direction.packets, direction.bytes) for direction in entry.directions]
+        seen = entry.forwarded
         if seen == entry.reported:
             return
+        self._account(entry, seen)
         profile = self._profile
-        if self.declaration.counter:
-            mirror.account(entry)
-        for direction, (packets, size) in zip(entry.directions, entry.reported, strict=True):
-            if direction.packets == packets:
-                continue
-            if profile.count_skipped:
-                skipped.account(direction, direction.packets - packets, direction.bytes - size)
-            if profile.follow_path:
-                skipped.keep_stations(direction)
-        entry.reported = seen
-        entry.expires = entry.refreshed + self._idle[entry.connection.l4proto]
+        refreshed = entry.refreshed
+        if entry.hardware is not None:
+            refreshed = max(refreshed, entry.hardware.used)
+        entry.expires = refreshed + self._idle[entry.connection.l4proto]
         if profile.mirror_replies:
             timeout = mirror.show_replies(entry, self._conntrack.settings)
             if profile.lifetime is Lifetime.ACTIVITY:
                 fixup.follow(entry, self._conntrack, timeout)
+
+    def _account(self, entry: FlowEntry, seen: list[tuple[int, int]]) -> None:
+        """Count what was forwarded since the last look, wherever it counts."""
+        profile = self._profile
+        if self.declaration.counter:
+            mirror.account(entry)
+        used = entry.used
+        for d, direction in enumerate(entry.directions):
+            packets, size = entry.reported[d]
+            if seen[d][0] == packets:
+                continue
+            if profile.count_skipped:
+                skipped.account(direction, seen[d][0] - packets, seen[d][1] - size)
+            if profile.follow_path:
+                skipped.keep_stations(direction, used[d])
+        entry.reported = seen
+
+    def synchronise(self, entry: FlowEntry, now: int) -> None:
+        """``look`` at an entry, in hardware too, as somebody else is about to."""
+        if self._offloading is not None:
+            self._offloading.read(entry, now)
+        self.look(entry)
+
+    def settle(self, entry: FlowEntry) -> None:
+        """Take notice of what hardware counted until it forgot a flow that ended."""
+        seen = entry.forwarded
+        if seen != entry.reported:
+            self._account(entry, seen)
 
     def collect(self, now: int) -> None:
         """Collect garbage: what is idle or lost its connection goes, what lives is looked after.
@@ -245,8 +285,11 @@ class Flowtable:
         Ref: net/netfilter/nf_flow_table_core.c:nf_flow_offload_gc_step.
         """
         profile = self._profile
-        for entry in list(self._entries):
+        # A datapath does not know what hardware forwarded.
+        entries = self.datapath.active(self._entries) if self._offloading is None else list(self._entries)
+        for entry in entries:
             self.look(entry)
+        for entry in self._due(now):
             if not entry.flags & FlowFlag.TEARDOWN:
                 if entry.expires <= now:
                     self.teardown(entry, Teardown.IDLE, now)
@@ -256,9 +299,21 @@ class Flowtable:
                     fixup.extend(entry, self._conntrack, profile, now)
             elif profile.fix_up_again and entry.expires <= now:
                 self._fix_up(entry, now)
-            if entry.flags & FlowFlag.TEARDOWN and entry in self._entries:
+            if entry not in self._entries:
+                continue
+            free = entry.torn_down
+            if self._offloading is not None:
+                free = self._offloading.collect(entry, self._idle[entry.connection.l4proto], now)
+            if free:
                 self._free(entry, now)
         self.next_due = now + COLLECT_INTERVAL if self._entries else None
+
+    def _due(self, now: int) -> list[FlowEntry]:
+        """The entries that garbage collection has something to do with."""
+        if self._profile.lifetime is not Lifetime.ACTIVITY or self._offloading is not None:
+            return list(self._entries)
+        ended = FlowFlag.TEARDOWN | FlowFlag.GONE
+        return [entry for entry in self._entries if entry.expires <= now or entry.flags & ended]
 
     def teardown(self, entry: FlowEntry, reason: Teardown, now: int) -> None:
         """End a flow: its packets take the classic path from now on.
@@ -269,7 +324,7 @@ class Flowtable:
         """
         if entry.flags & FlowFlag.TEARDOWN:
             return
-        self.look(entry)
+        self.synchronise(entry, now)
         entry.flags |= FlowFlag.TEARDOWN
         entry.ended = reason
         self._fix_up(entry, now)
@@ -283,6 +338,8 @@ class Flowtable:
         connection = entry.connection
         if self._profile.after_teardown is not AfterTeardown.LINGERS_OFFLOADED:
             self._conntrack.take_back(connection)
+        if self._profile.sound_offload:
+            connection.status &= ~Status.HW_OFFLOAD
         if not entry.flags & FlowFlag.GONE:
             fixup.end(entry, self._conntrack, self._profile, self._idle[entry.connection.l4proto], now)
 
@@ -292,6 +349,8 @@ class Flowtable:
         entry.connection.references -= 1
         self._ledger.discard(entry)
         self._disclaim(entry)
+        if self._offloading is not None:
+            self._offloading.end(entry, now)
         if self._profile.after_teardown is AfterTeardown.LINGERS_OFFLOADED:
             self._conntrack.take_back(entry.connection)
         if not entry.flags & FlowFlag.GONE:
@@ -312,10 +371,27 @@ class Flowtable:
         else:
             self.datapath.install(entry)
 
+    def lose(self, driver: str, now: int) -> None:
+        """A driver went away: the flows of its devices end.
+
+        Ref: net/netfilter/nf_flow_table_core.c:nf_flow_table_gc_cleanup.
+        """
+        if self._offloading is None:
+            return
+        gone = self._offloading.lose(driver)
+        for entry in list(self._entries):
+            if any(direction.key.iif in gone for direction in entry.directions):
+                self.teardown(entry, Teardown.DRIVER, now)
+
     def flush(self, now: int) -> None:
         """Tear down and free every entry. Ref: net/netfilter/nf_flow_table_core.c:nf_flow_table_free."""
+        if self._offloading is not None:
+            # What is pending for a flow would keep its deletion from being asked for.
+            self._offloading.flush(now)
         for entry in list(self._entries):
             self.teardown(entry, Teardown.FLUSH, now)
             if entry in self._entries:
                 self._free(entry, now)
+        if self._offloading is not None:
+            self._offloading.flush(now)
         self.next_due = None

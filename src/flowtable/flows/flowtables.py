@@ -7,22 +7,31 @@ from typing import TYPE_CHECKING
 from flowtable.clock import Alarm
 from flowtable.flows.flowtable import Flowtable
 from flowtable.flows.ledger import Ledger
+from flowtable.flows.offloading import Offloading
 from flowtable.flows.watch import Watch
+from flowtable.flows.workqueue import WorkQueues
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from flowtable.conntrack.connection import Connection
     from flowtable.conntrack.removal import Removal
     from flowtable.flows.datapath import OnEnd, Veto
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.flowtable import DatapathFactory
+    from flowtable.flows.hardware import Hardware
     from flowtable.flows.teardown import Teardown
     from flowtable.flows.tracking import Tracking
     from flowtable.profile import Profile
     from flowtable.ruleset import model
     from flowtable.ruleset.family import Family
     from flowtable.topology.topology import Topology
+
+    HardwareFactory = Callable[[model.Flowtable], Hardware | None]
+
+
+def _without(declaration: model.Flowtable) -> Hardware | None:
+    return None
 
 
 def _ignore(entry: FlowEntry, reason: Teardown, now: int) -> None:
@@ -34,6 +43,9 @@ class Flowtables:
 
     It listens to the topology and to conntrack. The events of the topology carry no time: they
     happen at the latest time that it or conntrack was told of, ``now``.
+
+    Attributes:
+        work: the queues to the hardware.
     """
 
     def __init__(
@@ -45,6 +57,7 @@ class Flowtables:
         *,
         on_teardown: OnEnd = _ignore,
         alarm: Alarm | None = None,
+        hardware: HardwareFactory = _without,
         now: int = 0,
         veto: Veto | None = None,
     ) -> None:
@@ -57,6 +70,7 @@ class Flowtables:
             datapath: makes what forwards the packets of a flowtable.
             on_teardown: told of every flow that ended, once, with the reason.
             alarm: told when ``advance`` will have something to do.
+            hardware: finds what forwards the flows of a flowtable besides software, None for nothing.
             now: the time.
             veto: may refuse flows that could be added otherwise.
         """
@@ -69,6 +83,8 @@ class Flowtables:
         self._on_teardown = on_teardown
         self._alarm = Alarm() if alarm is None else alarm
         self._ledger = Ledger()
+        self._hardware = hardware
+        self.work = WorkQueues(profile, self._alarm)
         self._flowtables: dict[tuple[Family, str, str], Flowtable] = {}
         self._watch = Watch(topology, self._ledger, profile, lambda: self.now, self._set_idle_timeouts)
         conntrack.subscribe(self._destroyed)
@@ -87,6 +103,7 @@ class Flowtables:
 
     def create(self, declaration: model.Flowtable) -> Flowtable:
         """Make a flowtable that a ruleset declares."""
+        hardware = self._hardware(declaration)
         flowtable = Flowtable(
             declaration,
             self._profile,
@@ -98,6 +115,7 @@ class Flowtables:
             self._alarm,
             self.now,
             self._veto,
+            None if hardware is None else Offloading(hardware, self.work, sound=self._profile.sound_offload),
         )
         self._flowtables[declaration.family, declaration.table, declaration.name] = flowtable
         return flowtable
@@ -135,11 +153,16 @@ class Flowtables:
         flowtable.flush(now)
         del self._flowtables[declaration.family, declaration.table, declaration.name]
 
+    def lose(self, driver: str, now: int) -> None:
+        """A driver of hardware went away."""
+        for flowtable in self:
+            flowtable.lose(driver, now)
+
     @property
     def next_due(self) -> int | None:
         """When to ``advance`` next, nanoseconds; None while all flowtables are empty."""
         # Asked for with every packet on the classic path.
-        first = None
+        first = self.work.next_due
         for flowtable in self._flowtables.values():
             due = flowtable.next_due
             if due is not None and (first is None or due < first):
@@ -153,6 +176,7 @@ class Flowtables:
         """
         while (due := self.next_due) is not None and due <= now:
             self._now = due
+            self.work.advance(due)
             for flowtable in self:
                 if flowtable.next_due == due:
                     flowtable.collect(due)
@@ -162,6 +186,11 @@ class Flowtables:
     def examined(self) -> int:
         """How often a change around the flows made one of them be looked at."""
         return self._watch.examined
+
+    @property
+    def next_hops(self) -> Iterable[tuple[int, bytes]]:
+        """The neighbours that flows come from and go to, by device index and address."""
+        return self._ledger.neighbours
 
     def entry(self, connection: Connection) -> FlowEntry | None:
         """The newest flow of a connection, torn down or not; None without."""
@@ -185,7 +214,7 @@ class Flowtables:
     def synchronise_all(self) -> None:
         """``synchronise`` all connections, as before a listing."""
         for entry in self.entries():
-            entry.flowtable.look(entry)
+            entry.flowtable.synchronise(entry, self.now)
 
     def _destroyed(self, connection: Connection, now: int, reason: Removal) -> None:
         """Ref: net/netfilter/nf_flow_table_core.c:flow_offload_lookup, nf_flow_offload_gc_step."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowtable.conntrack.connection import Status
+from flowtable.conntrack.tuple import REPLY
 from flowtable.conntrack.udp import STREAM_AFTER
 from flowtable.packet.packet import UDP
 
@@ -21,10 +22,10 @@ def account(entry: FlowEntry) -> None:
     connection = entry.connection
     if connection.packets is None or connection.bytes is None:
         return
-    for d, direction in enumerate(entry.directions):
-        packets, size = entry.reported[d]
-        connection.packets[d] += direction.packets - packets
-        connection.bytes[d] += direction.bytes - size
+    for d, (packets, size) in enumerate(entry.forwarded):
+        known, known_size = entry.reported[d]
+        connection.packets[d] += packets - known
+        connection.bytes[d] += size - known_size
 
 
 def show_replies(entry: FlowEntry, settings: Settings) -> int:
@@ -39,13 +40,14 @@ def show_replies(entry: FlowEntry, settings: Settings) -> int:
     connection = entry.connection
     if connection.tcp is not None:
         return settings.tcp[connection.tcp.state]
-    original, reply = entry.directions
+    original, reply = entry.used
+    replies, _ = entry.forwarded[REPLY]
     udp = connection.l4proto == UDP
     # A reply changes what the packets after it do, and not what it does itself.
-    answered = connection.status & Status.SEEN_REPLY or reply.packets > 1 or original.used > reply.used > 0
-    if reply.packets:
+    answered = connection.status & Status.SEEN_REPLY or replies > 1 or original > reply > 0
+    if replies:
         connection.status |= Status.SEEN_REPLY
-    if not answered or (udp and max(original.used, reply.used) - connection.start <= STREAM_AFTER):
+    if not answered or (udp and max(original, reply) - connection.start <= STREAM_AFTER):
         return settings.udp if udp else settings.gre
     connection.status |= Status.ASSURED
     return settings.udp_stream if udp else settings.gre_stream

@@ -50,15 +50,15 @@ def account(direction: Direction, packets: int, size: int) -> None:
         device.statistics.tx_bytes += size + packets * (around + header)
 
 
-def keep_stations(direction: Direction) -> None:
-    """Let the bridges on the way know that the station which sent the last packet is alive.
+def keep_stations(direction: Direction, used: int) -> None:
+    """Let the bridges on the way know that the station which sent a packet at ``used`` is alive.
 
     Ref: net/bridge/br_fdb.c:br_fdb_update, which the fast path skips.
     """
     for hop in direction.entrance.bridges:
         entry = hop.device.fdb.get(hop.mac, hop.vid)
         if entry is not None and entry.state is FdbState.DYNAMIC and entry.port is hop.port:
-            entry.updated = max(entry.updated, direction.used)
+            entry.updated = max(entry.updated, used)
 
 
 def _above(hops: tuple[Hop, ...], end: Device) -> Iterator[tuple[Device, int]]:

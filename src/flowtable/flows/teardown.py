@@ -63,6 +63,11 @@ class Teardown(Reason):
         "packets take the newer flow",
         "net/netfilter/nf_flow_table_core.c:flow_offload_add",
     )
+    DRIVER = (
+        "driver of the hardware that went away",
+        "packets take the classic path and may add the flow again, in software",
+        "net/netfilter/nf_flow_table_offload.c:nf_flow_table_indr_cleanup",
+    )
     FLUSH = (
         "flowtable was flushed or deleted",
         "packets take the classic path",

@@ -103,7 +103,7 @@ class Watch:
                 if not up and self._needs(entry, device):
                     entry.flowtable.teardown(entry, Teardown.DEVICE, self._clock())
                 elif up:
-                    entry.flowtable.refresh(entry)
+                    entry.flowtable.refresh(entry, self._clock())
         # Ref: net/ipv4/fib_frontend.c:fib_netdev_event, net/ipv4/arp.c:arp_netdev_event.
         self._flush(IPV4)
         if toggled:
@@ -178,7 +178,7 @@ class Watch:
             self._retrace(concerned)
         else:
             for entry in self._each(concerned):
-                entry.flowtable.refresh(entry)
+                entry.flowtable.refresh(entry, self._clock())
 
     def _each(self, entries: Iterable[FlowEntry]) -> Iterator[FlowEntry]:
         """The entries, counted."""

@@ -46,7 +46,12 @@ _ports = Struct("!HH").pack
 
 
 def find_ways(
-    offer: Offer, profile: Profile, topology: Topology, devices: Collection[str]
+    offer: Offer,
+    profile: Profile,
+    topology: Topology,
+    devices: Collection[str],
+    *,
+    offload: bool = False,
 ) -> tuple[Direction, Direction] | Refusal:
     """Both directions of the flow of a connection.
 
@@ -56,6 +61,7 @@ def find_ways(
             devices have to be listed.
         topology: the box.
         devices: names of the devices of the flowtable.
+        offload: whether the flowtable has hardware.
 
     Returns:
         The original and the reply direction, or why there are none.
@@ -71,15 +77,15 @@ def find_ways(
     if oif is None or answers is None or answers.device is None:
         return Refusal.NO_ROUTE
 
-    target = discover(topology, profile, devices, oif, _next_hop(route, receiver))
-    source = discover(topology, profile, devices, answers.device, _next_hop(answers, sender))
+    target = discover(topology, profile, devices, oif, _next_hop(route, receiver), offload=offload)
+    source = discover(topology, profile, devices, answers.device, _next_hop(answers, sender), offload=offload)
     if isinstance(target, Refusal):
         return target
     if isinstance(source, Refusal):
         return source
     entrance = source
     if profile.return_route is ReturnRoute.ROUTED and iif not in (answers.device, domain(answers.device)):
-        other = discover(topology, profile, devices, iif, sender, offer.station)
+        other = discover(topology, profile, devices, iif, sender, offer.station, offload=offload)
         if isinstance(other, Refusal):
             return other
         entrance = other
@@ -101,7 +107,7 @@ def find_ways(
 
 
 def retrace(
-    entry: FlowEntry, profile: Profile, topology: Topology, devices: Collection[str]
+    entry: FlowEntry, profile: Profile, topology: Topology, devices: Collection[str], *, offload: bool = False
 ) -> tuple[Track, Track] | Refusal:
     """The ways of a flow, found anew over the routes that it has.
 
@@ -116,7 +122,9 @@ def retrace(
     def again(side: Side) -> Side | Refusal:
         if side in known:
             return known[side]
-        found = discover(topology, profile, devices, side.routed, side.next_hop, side.station)
+        found = discover(
+            topology, profile, devices, side.routed, side.next_hop, side.station, offload=offload
+        )
         if found is Refusal.NO_NEIGHBOUR:
             found = side
         if isinstance(found, Refusal):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from flowtable.datapath.xdp_datapath import XdpDatapath
+    from flowtable.flows.refusal import Refusal
     from flowtable.live.checksum import Checksums
     from flowtable.topology.device import Device
     from flowtable.topology.event import Event
@@ -32,7 +33,7 @@ class Choice(Enum):
 MODES: Final = {
     Choice.NATIVE: (AttachMode.NATIVE,),
     Choice.GENERIC: (AttachMode.GENERIC,),
-    Choice.AUTO: (AttachMode.NATIVE, AttachMode.GENERIC),
+    Choice.AUTO: (AttachMode.NATIVE, AttachMode.TC, AttachMode.GENERIC),
     Choice.OFF: (AttachMode.TC,),
 }
 """What is tried, in this order."""
@@ -107,10 +108,55 @@ class Devices:
             place = None if device is None else self._places.get(device.index)
             yield name, Place(None, "not there") if place is None else place
 
+    def mode(self, device: Device) -> AttachMode | None:
+        """Where packets of a device meet the fast path, None where they do not."""
+        place = self._places.get(device.index)
+        return None if place is None else place.mode
+
+    def opens(self, device: Device) -> bool:
+        """Whether XDP can send through a device."""
+        return self._datapath.opens(device)
+
+    def whole(self, device: Device) -> bool:
+        """Whether packets from a device have their checksums, as far as was seen."""
+        return self._checksums.whole(device)
+
+    def give_way(self, device: Device, reason: Refusal) -> bool:
+        """Move from XDP to traffic control on a device, where that is as good to the operator.
+
+        Returns:
+            Whether it did.
+        """
+        if self._choice is not Choice.AUTO:
+            return False
+        place = self._places[device.index]
+        if place.mode is not AttachMode.NATIVE:
+            return False
+        try:
+            self._datapath.attach(device, AttachMode.TC)
+        except BpfError:
+            self._datapath.attach(device, place.mode)
+            return False
+        place.mode = AttachMode.TC
+        place.trouble = f"not in XDP: {reason.text}; {reason.effect}"
+        self._checksums.forget(device.index)
+        self._on_trouble(f"{device.name}: {place.trouble}")
+        return True
+
+    def look(self) -> None:
+        """Put the fast path back on devices from which somebody took it off."""
+        for name, place in self:
+            device = self._topology.devices.get(name)
+            if device is None or place.mode is None or self._datapath.attached(device):
+                continue
+            self._on_trouble(f"{name}: somebody detached the fast path")
+            del self._places[device.index]
+            self._join(device)
+
     def place(self, device: Device) -> str:
         """Where packets of a device meet the fast path, in words."""
-        place = self._places.get(device.index)
-        return PLACES[place.mode] if place is not None and place.mode is not None else "classic path"
+        mode = self.mode(device)
+        return "classic path" if mode is None else PLACES[mode]
 
     def _join(self, device: Device) -> None:
         if device.index in self._places:
@@ -124,7 +170,8 @@ class Devices:
                 troubles.append(str(error.strerror))
             else:
                 place.mode = mode
-                self._checksums.watch(device)
+                if mode is not AttachMode.TC:
+                    self._checksums.watch(device)
                 break
         if troubles:
             place.trouble = "; ".join(troubles)

@@ -22,13 +22,16 @@ from flowtable.live.devices import Choice, Devices
 from flowtable.live.engine import Engine
 from flowtable.live.generation import Generations
 from flowtable.live.journal import Journal
+from flowtable.live.keeper import NeighbourKeeper
 from flowtable.live.load import LoadError, Rules
 from flowtable.live.mirror.mirror import Mirror
+from flowtable.live.next_hops import NextHops
 from flowtable.live.place import Hold, state_path
 from flowtable.live.rates import Rates
 from flowtable.live.ruleset_file import RulesetFile, read_ruleset
 from flowtable.live.veto import Veto
 from flowtable.profile import DEFAULT
+from flowtable.topology.event import SysctlChanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,11 +41,14 @@ if TYPE_CHECKING:
     from flowtable.flows.flowtable import Flowtable
     from flowtable.flows.teardown import Teardown
     from flowtable.live.mark import Mark
+    from flowtable.topology.event import Event
 
 Ended = list[tuple["FlowEntry", "Teardown"]]
 
-SETTLE: Final = SECOND
-"""Rules that others change over and over are looked at no oftener."""
+SETTLE: Final = SECOND // 10
+"""After others changed rules, they are looked at so much later: often more than one change comes."""
+SYSCTLS: Final = 10 * SECOND
+"""Between two looks at the sysctls, which change without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,7 @@ class Service:
         self._declared = NOTHING
         self._flowtables: dict[Mark, Flowtable] = {}
         self._look_at_rules: int | None = None
+        self._chores = self._sysctls = self.started
         self._keep_rules = False
         with ExitStack() as stack:
             stack.callback(Hold().release)
@@ -108,13 +115,13 @@ class Service:
             self.datapath = stack.enter_context(
                 closing(XdpDatapath(self.mirror.topology, DEFAULT, _end, capacity=options.capacity))
             )
+            keeper = stack.enter_context(closing(NeighbourKeeper()))
+            self._next_hops = NextHops(self.mirror.topology.neighbours, keeper)
             checksums = stack.enter_context(closing(Checksums(time.monotonic_ns)))
-            self._veto = Veto(
-                self.datapath,
-                options.capacity,
-                lambda: sum(map(len, self.engine.flowtables)),
-                checksums.whole,
+            self.devices = Devices(
+                self.mirror.topology, self.datapath, checksums, options.xdp, self.journal.trouble
             )
+            self._veto = Veto(self.devices, options.capacity, lambda: sum(map(len, self.engine.flowtables)))
             self.engine = Engine(
                 self.mirror.topology,
                 self.connections,
@@ -124,9 +131,7 @@ class Service:
                 self.started,
                 self._veto,
             )
-            self.devices = Devices(
-                self.mirror.topology, self.datapath, checksums, options.xdp, self.journal.trouble
-            )
+            self.mirror.topology.subscribe(self._topology_changed)
             stack.callback(self._undo)
             if options.ruleset is not None:
                 self._load(options.ruleset)
@@ -176,6 +181,10 @@ class Service:
             sorted({name for kept in self._declared.flowtables for name in kept.flowtable.devices})
         )
 
+    def _topology_changed(self, event: Event) -> None:
+        if isinstance(event, SysctlChanged):
+            self.connections.configure(self.mirror.topology.sysctls)
+
     def _marked(self, connection: Connection, mark: Mark) -> None:
         """Rules marked a connection."""
         flowtable = self._flowtables.get(mark)
@@ -189,6 +198,13 @@ class Service:
 
     def advance(self, now: int) -> None:
         """Do what is due, and have the kernel know of it."""
+        if self._chores <= now:
+            self._chores = now + SECOND
+            self._next_hops.keep(self.engine.flowtables.next_hops, now)
+            self.devices.look()
+        if self._sysctls <= now:
+            self._sysctls = now + SYSCTLS
+            self.mirror.reread_sysctls()
         if self._look_at_rules is not None and self._look_at_rules <= now:
             self.look_at_rules()
         self.engine.advance(now)
@@ -197,13 +213,13 @@ class Service:
     @property
     def next_due(self) -> int | None:
         """When to ``advance`` next, monotonic nanoseconds."""
-        times = (self.engine.next_due, self._look_at_rules)
+        times = (self.engine.next_due, self._look_at_rules, self._chores)
         return min((each for each in times if each is not None), default=None)
 
     def rules_changed(self) -> None:
         """Others changed rules: soon look what has become of ours."""
         if self.generations.read() and self._look_at_rules is None:
-            self._look_at_rules = time.monotonic_ns() + SETTLE // 10
+            self._look_at_rules = time.monotonic_ns() + SETTLE
 
     def look_at_rules(self) -> None:
         """Take over the flowtables that there are now, and let the rules decide of every flow anew."""

@@ -158,9 +158,11 @@ class _Edits:
                 self._rules([rule], table.family, table.name)
             case AddFlowtable(flowtable=flowtable):
                 self._cut_command(flowtable.span)
-            case DeleteDevices(span=span):
-                self._cut_command(span)
-            case Delete(kind=Kind.FLOWTABLE, span=span) | Listing(kind=Kind.FLOWTABLE, span=span):
+            case (
+                Delete(kind=Kind.FLOWTABLE, span=span)
+                | DeleteDevices(kind=Kind.FLOWTABLE, span=span)
+                | Listing(kind=Kind.FLOWTABLE, span=span)
+            ):
                 self._cut_command(span)
             case _:
                 pass

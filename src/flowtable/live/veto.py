@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from flowtable.datapath.attach import AttachMode
 from flowtable.datapath.tables import expressible
 from flowtable.flows.refusal import Refusal
 from flowtable.live.declared import NOTHING
@@ -11,35 +12,57 @@ from flowtable.live.declared import NOTHING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flowtable.datapath.xdp_datapath import XdpDatapath
-    from flowtable.flows.entry import FlowEntry
+    from flowtable.flows.entry import Direction, FlowEntry
     from flowtable.live.declared import Declared
     from flowtable.topology.device import Device
+
+
+class Places(Protocol):
+    """Where the fast path runs on devices."""
+
+    def mode(self, device: Device) -> AttachMode | None:
+        """Where packets of a device meet it, None where they do not."""
+        ...
+
+    def opens(self, device: Device) -> bool:
+        """Whether XDP can send through a device."""
+        ...
+
+    def whole(self, device: Device) -> bool:
+        """Whether packets from a device have their checksums, as far as was seen."""
+        ...
+
+    def give_way(self, device: Device, reason: Refusal) -> bool:
+        """Move from XDP to traffic control on a device, where that is as good to the operator.
+
+        Returns:
+            Whether it did.
+        """
+        ...
 
 
 class Veto:
     """Says why the fast path in the kernel cannot take a flow.
 
+    What XDP cannot do traffic control may: if the operator leaves the choice, the fast path moves
+    there on the device that a flow comes in on, and the next try finds it there.
+
     Attributes:
         declared: the rules of now.
     """
 
-    def __init__(
-        self, datapath: XdpDatapath, capacity: int, count: Callable[[], int], whole: Callable[[Device], bool]
-    ) -> None:
+    def __init__(self, places: Places, capacity: int, count: Callable[[], int]) -> None:
         """Begin.
 
         Args:
-            datapath: the fast path.
+            places: where the fast path runs.
             capacity: how many flows it has room for.
             count: how many there are.
-            whole: whether packets from a device have their checksums.
         """
         self.declared: Declared = NOTHING
-        self._datapath = datapath
+        self._places = places
         self._capacity = capacity
         self._count = count
-        self._whole = whole
 
     def __call__(self, entry: FlowEntry) -> Refusal | None:
         """Why a flow cannot be added; None if it can."""
@@ -50,10 +73,22 @@ class Veto:
         for direction in entry.directions:
             if direction.entrance.port.name in self.declared.ingress:
                 return Refusal.INGRESS_CHAIN
+            # What traffic control redirects passes them by as well.
             if direction.device.name in self.declared.egress:
                 return Refusal.EGRESS_CHAIN
-            if not self._datapath.opens(direction.device):
-                return Refusal.EXIT_DEVICE
-            if not self._whole(direction.entrance.port):
-                return Refusal.CHECKSUM_OFFLOAD
+        for direction in entry.directions:
+            refusal = self._beyond_xdp(direction)
+            if refusal is not None and not self._places.give_way(direction.entrance.port, refusal):
+                return refusal
+        return None
+
+    def _beyond_xdp(self, direction: Direction) -> Refusal | None:
+        """What XDP on the device of arrival cannot do for a direction; None for nothing."""
+        entrance, exit_ = direction.entrance.port, direction.device
+        if self._places.mode(entrance) not in (AttachMode.NATIVE, AttachMode.GENERIC):
+            return None
+        if not self._places.opens(exit_):
+            return Refusal.EXIT_DEVICE
+        if not self._places.whole(entrance):
+            return Refusal.CHECKSUM_OFFLOAD
         return None

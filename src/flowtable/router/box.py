@@ -9,6 +9,8 @@ from flowtable.conntrack.core import Conntrack
 from flowtable.conntrack.nat import Nat
 from flowtable.datapath.reference import ReferenceDatapath
 from flowtable.flows.flowtables import Flowtables
+from flowtable.offload.bindings import Bindings, OffloadPolicy
+from flowtable.offload.switch.chip import Switch
 from flowtable.packet import icmp, icmpv6
 from flowtable.packet.drop import Drop
 from flowtable.packet.packet import IPV4, IPV6
@@ -17,6 +19,7 @@ from flowtable.router import arp_hooks, bursts, egress, hooks, ingress, output, 
 from flowtable.router.ageing import Ageing
 from flowtable.router.arp import Arp
 from flowtable.router.bursts import Doors
+from flowtable.router.chips import Chips
 from flowtable.router.environment import BoxEnvironment
 from flowtable.router.icmp import Icmp
 from flowtable.router.icmpv6 import Icmpv6
@@ -37,12 +40,13 @@ from flowtable.ruleset.verdict import Verdict
 from flowtable.topology.event import FdbChanged, LinkChanged, PortChanged, SysctlChanged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from flowtable.flows.datapath import OnEnd
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.flowtable import DatapathFactory
     from flowtable.flows.teardown import Teardown
+    from flowtable.offload.driver import Driver
     from flowtable.packet.burst import Burst
     from flowtable.packet.packet import Packet
     from flowtable.profile import Profile
@@ -92,6 +96,8 @@ class Box:
         nat: their translation.
         flowtables: the flowtables of the ruleset.
         statistics: what was counted so far.
+        chips: the chips on its wires, None without any.
+        bindings: the drivers of its hardware.
         now: the time of the last ``receive`` or ``advance``, nanoseconds.
         transmit: called with device, frame and time of every frame that leaves.
         transmit_many: called in its place with frames that leave together, None to have ``transmit``
@@ -109,6 +115,8 @@ class Box:
         profile: Profile = DEFAULT,
         datapath: DatapathFactory = ReferenceDatapath,
         seed: int = 0,
+        offload: OffloadPolicy = OffloadPolicy.REQUIRE,
+        drivers: Sequence[Driver] = (),
         log: Log | None = None,
         flow_ended: OnEnd | None = None,
         skip_opaque: bool = False,
@@ -122,10 +130,16 @@ class Box:
             profile: which flowtable it has.
             datapath: makes what forwards the packets of a flowtable.
             seed: of all that is random in Linux.
+            offload: what ``flags offload`` comes to.
+            drivers: of hardware besides the chips of the topology.
             log: called with what ``log`` statements log, None to let it be.
             flow_ended: called with every flow entry that is torn down, why, and when.
             skip_opaque: what reaches a rule that cannot be evaluated goes on behind it; otherwise
                 it ends there.
+
+        Raises:
+            RulesetError: the ruleset names devices that the box does not have, or offloads to ones
+                without hardware.
         """
         self.topology = topology
         self.skip_opaque = skip_opaque
@@ -139,6 +153,9 @@ class Box:
         self.statistics = Statistics()
         self.conntrack = Conntrack(topology.sysctls, seed)
         self.nat = Nat(self.conntrack, topology)
+        switches = [Switch(chip) for chip in topology.hardware.chips]
+        self.chips = Chips(self, switches) if switches else None
+        self.bindings = Bindings(topology, profile, offload, [*switches, *drivers])
         self.flowtables = Flowtables(
             topology,
             self.conntrack,
@@ -146,12 +163,14 @@ class Box:
             datapath,
             on_teardown=self._torn_down,
             alarm=self._alarm,
+            hardware=self.bindings.block,
         )
         self.ruleset = ruleset
         self._environment = BoxEnvironment(self, seed)
+        self.program = compile_ruleset(ruleset, self._environment)
+        self.bindings.check(ruleset)
         for declaration in ruleset.flowtables():
             self.flowtables.create(declaration)
-        self.program = compile_ruleset(ruleset, self._environment)
 
         self.identifiers = Identifiers()
         peers = Peers()
@@ -222,15 +241,24 @@ class Box:
             ruleset: the new rules, made of the old ones by ``ruleset.apply``.
 
         Raises:
-            RulesetError: it names devices that the box does not have; nothing was changed.
+            RulesetError: it names devices that the box does not have, or offloads to ones without
+                hardware; nothing was changed.
         """
         program = compile_ruleset(ruleset, self._environment)
+        self.bindings.check(ruleset)
         self.flowtables.follow(self.ruleset, ruleset, self.now)
         self.ruleset = ruleset
         self.program = program
         if self.now:
             ruleset.start(self.now)
         self._register()
+
+    def lose(self, driver: str) -> None:
+        """A driver of hardware goes away, and its rules with it; a chip forwards nothing any more."""
+        self.bindings.forget(driver)
+        if self.chips is not None:
+            self.chips.lose(driver)
+        self.flowtables.lose(driver, self.now)
 
     def _register(self) -> None:
         """Attach all that runs at hooks. Ref: net/netfilter/core.c:nf_register_net_hook."""
@@ -252,6 +280,8 @@ class Box:
             for device in devices
         }
         self.stacked = frozenset(device.index for device in devices if stack.stands(device))
+        if self.chips is not None:
+            self.stacked |= self.chips.conduits
         self.unaddressed = frozenset(
             device.index for device in devices if not device.ethernet and not device.loopback
         )
@@ -274,6 +304,8 @@ class Box:
         if now >= self._alarm.due:
             self.advance(now)
         self.now = now
+        if self.chips is not None and self.chips.arrive(device, frame, now):
+            return
         ingress.receive(self, device, frame, now)
 
     def receive_many(self, burst: Burst, receive: Transmit | None = None) -> None:

@@ -118,5 +118,7 @@ def descend(box: Box, device: Device, frame: bytes) -> None:
             box.tunnels.transmit(device, frame)
         case Vrf():
             vrf.transmit(box, device, frame)
+        case _ if box.chips is not None and device.index in box.chips.conduits:
+            box.chips.leave(device, frame)
         case _:
             raise TypeError(f"{device.name} stands on nothing")

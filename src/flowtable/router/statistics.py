@@ -24,6 +24,7 @@ class Statistics:
 
     Attributes:
         ingress: frames received on a device of the box.
+        hardware: frames that hardware forwarded; the box never saw them, ``ingress`` counts the others.
         bypass: frames that took the fast path from ingress to the output device.
         bridged: frames that a bridge sent from one port to others; no IP station sees them.
         copied: copies of frames beyond the first, for several ports of a bridge or several macvlans.
@@ -53,6 +54,7 @@ class Statistics:
     """
 
     ingress: int = 0
+    hardware: int = 0
     bypass: int = 0
     bridged: int = 0
     copied: int = 0

@@ -21,13 +21,14 @@ from flowtable.ruleset.refused import ENOENT, refused, similar
 from flowtable.ruleset.selector import Selector
 from flowtable.ruleset.source import Diagnostic, RulesetError
 from flowtable.ruleset.statements.counter import Counter
+from flowtable.ruleset.statements.meter import Meter
 from flowtable.ruleset.statements.quota import Quota
 from flowtable.ruleset.types.flags import Flags
 from flowtable.ruleset.types.symbol import Symbolic
 from flowtable.ruleset.values import Fields, Interval, bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from flowtable.ruleset.element import Element
     from flowtable.ruleset.model import Table
@@ -117,6 +118,9 @@ def _part(table: Table, query: Listing) -> Table:
             is_map = query.kind is Kind.MAP
             of_kind = {name: each for name, each in table.sets.items() if each.is_map is is_map}
             part.sets = of_kind if every else _named(of_kind, query)
+        case Kind.METER:
+            meters = {meter.name: meter for meter in _meters(table)}
+            part.sets = meters if every else _named(meters, query)
         case Kind.TABLE | None:
             pass
         case _:
@@ -125,6 +129,15 @@ def _part(table: Table, query: Listing) -> Table:
             shown = of_its_kind if every else _named(of_its_kind, query)
             part.objects = {(kind, name): each for name, each in shown.items()}
     return part
+
+
+def _meters(table: Table) -> Iterator[Set]:
+    """The sets of the meters of its rules."""
+    for chain in table.chains.values():
+        for rule in chain.rules:
+            for statement in rule.every_statement():
+                if isinstance(statement, Meter):
+                    yield statement.set
 
 
 def _named(things: dict[str, T], query: Listing) -> dict[str, T]:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 from flowtable.ruleset.family import Family
 from flowtable.ruleset.hook import Hook, Priority
 from flowtable.ruleset.model import ChainType
-from flowtable.ruleset.refused import EOPNOTSUPP, refused
+from flowtable.ruleset.refused import ENOENT, EOPNOTSUPP, refused
 
 if TYPE_CHECKING:
     from flowtable.ruleset.change import AddChain
-    from flowtable.ruleset.model import Attachment, Chain
+    from flowtable.ruleset.command import DeleteDevices
+    from flowtable.ruleset.model import Attachment, Chain, Table
 
 _NAT_HOOKS: Final = (Hook.PREROUTING, Hook.INPUT, Hook.OUTPUT, Hook.POSTROUTING)
 
@@ -38,6 +39,24 @@ def update_chain(known: Chain, change: AddChain) -> None:
             raise refused(EOPNOTSUPP, chain.span, "only chains of ingress and egress have devices")
         devices = {*known.attachment.devices, *change.devices}
         known.attachment = replace(known.attachment, devices=tuple(sorted(devices)))
+
+
+def delete_chain_devices(table: Table, change: DeleteDevices) -> None:
+    """Take a chain off devices.
+
+    Raises:
+        RulesetError: it is not on them.
+    """
+    chain = table.chains.get(change.name)
+    attachment = None if chain is None else chain.attachment
+    present = () if attachment is None else attachment.devices
+    missing = set(change.devices).difference(present)
+    if missing and not change.destroy:
+        hint = None if chain is None else f"it is not on {', '.join(sorted(missing))}"
+        raise refused(ENOENT, change.span, hint)
+    if chain is not None and attachment is not None:
+        left = tuple(name for name in present if name not in change.devices)
+        chain.attachment = replace(attachment, devices=left)
 
 
 def attachment_refused(family: Family, attachment: Attachment) -> str | None:

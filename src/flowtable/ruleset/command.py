@@ -198,13 +198,15 @@ class TableSyntax:
 
 
 class Kind(Enum):
-    """What is deleted; the value is its keyword."""
+    """What is deleted or listed; the value is its keyword."""
 
     TABLE = "table"
     CHAIN = "chain"
     FLOWTABLE = "flowtable"
     SET = "set"
     MAP = "map"
+    METER = "meter"
+    """Only listed."""
     COUNTER = "counter"
     QUOTA = "quota"
     LIMIT = "limit"
@@ -351,10 +353,20 @@ class Delete:
 
 @dataclass(slots=True, frozen=True)
 class DeleteDevices:
-    """``delete flowtable`` with a block: devices are taken out of it."""
+    """``delete flowtable`` or ``delete chain`` with a block: devices are taken out of it.
 
+    Attributes:
+        kind: what of.
+        table: the table.
+        name: its name.
+        span: where the name stands.
+        devices: the devices.
+        destroy: they need not be there.
+    """
+
+    kind: Kind
     table: TableName
-    flowtable: str
+    name: str
     span: Span
     devices: tuple[str, ...]
     destroy: bool

@@ -53,6 +53,20 @@ def _parse_item(parser: Parser, flowtable: FlowtableSyntax) -> None:
     parser.separator()
 
 
+def parse_device_block(parser: Parser) -> tuple[str, ...]:
+    """Read a block with nothing but devices."""
+    devices: list[str] = []
+
+    def item() -> None:
+        parser.expect_word("devices")
+        parser.expect(Kind.ASSIGN, "'='")
+        devices.extend(parse_devices(parser))
+        parser.separator()
+
+    parse_block(parser, item, nested=False)
+    return tuple(devices)
+
+
 def parse_devices(parser: Parser) -> tuple[str, ...]:
     """Read a list of devices, in braces or by variable."""
     if parser.at(Kind.DOLLAR):

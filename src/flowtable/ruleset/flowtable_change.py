@@ -49,13 +49,13 @@ def add_flowtable(table: Table, change: AddFlowtable) -> None:
             known.counter = flowtable.counter
 
 
-def delete_devices(table: Table, change: DeleteDevices) -> None:
+def delete_flowtable_devices(table: Table, change: DeleteDevices) -> None:
     """Take devices out of a flowtable.
 
     Raises:
         RulesetError: it is not on them.
     """
-    flowtable = table.flowtables.get(change.flowtable)
+    flowtable = table.flowtables.get(change.name)
     missing = set(change.devices).difference(() if flowtable is None else flowtable.devices)
     if flowtable is None or (missing and not change.destroy):
         if change.destroy:

@@ -15,7 +15,7 @@ from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.parser import parse_block
 from flowtable.ruleset.statements import limit, quota
 from flowtable.ruleset.statements.counter import Counter
-from flowtable.ruleset.statements.synproxy import Synproxy
+from flowtable.ruleset.statements.synproxy import Synproxy, parse_synproxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,9 @@ def parse_object_block(parser: Parser, kind: ObjectKind, name: Token, *, nested:
     """
     block = _Block(kind)
     before = len(parser.errors)
-    if nested or parser.at(Kind.BRACE_OPEN) or kind not in _PLAIN:
+    if not nested and kind is ObjectKind.SYNPROXY and parser.at_word("mss"):
+        block.body = parse_synproxy(parser)
+    elif nested or parser.at(Kind.BRACE_OPEN) or kind not in _PLAIN:
         parse_block(parser, lambda: block.line(parser), nested=nested)
     elif not parser.at_separator() and not parser.at(Kind.END):
         block.item(parser)

@@ -97,7 +97,7 @@ class _Printer:
         return "\n".join(lines)
 
     def _set(self, declared: Set) -> str:
-        lines = [f"\t{'map' if declared.is_map else 'set'} {declared.name} {{{self._handle(declared.handle)}"]
+        lines = [f"\t{declared.word} {declared.name} {{{self._handle(declared.handle)}"]
         lines.append(f"\t\t{_set_type(declared)}")
         if declared.policy == "memory":
             lines.append("\t\tpolicy memory")

@@ -48,7 +48,9 @@ def check_meter(table: Table, meter: Meter) -> None:
     """Refuse a second meter of a name, as the kernel does: it is a set already, of another kind."""
     for chain in table.chains.values():
         for rule in chain.rules:
-            if any(isinstance(other, Meter) and other.name == meter.name for other in rule.statements):
+            if any(
+                isinstance(other, Meter) and other.set.name == meter.set.name for other in rule.statements
+            ):
                 errors = ((EOPNOTSUPP, meter.selector.span), (EBUSY, meter.span))
                 raise RulesetError(
                     [diagnostic for error in errors for diagnostic in refused(*error).diagnostics]

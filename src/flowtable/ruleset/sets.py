@@ -25,6 +25,7 @@ class Set:
         span: the name in its source.
         datatype: the type of its keys.
         is_map: it is a map.
+        meter: it is the meter of a rule, which only that rule knows.
         data: the type of what its keys map to; None for a set, or for a map of verdicts.
         typeof: the selector that gave the type, as nft prints it; empty if ``type`` did.
         data_typeof: the same for the data.
@@ -49,6 +50,7 @@ class Set:
     span: Span
     datatype: DataType
     is_map: bool = False
+    meter: bool = False
     data: DataType | None = None
     typeof: str = ""
     data_typeof: str = ""
@@ -67,6 +69,13 @@ class Set:
     comment: str | None = None
     handle: int = 0
     intervals: Intervals | GrowingTree | None = None
+
+    @property
+    def word(self) -> str:
+        """The keyword of its block."""
+        if self.meter:
+            return "meter"
+        return "map" if self.is_map else "set"
 
     @property
     def lives(self) -> bool:

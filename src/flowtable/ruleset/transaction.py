@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowtable.ruleset.answer import answer, emptied, find_set
-from flowtable.ruleset.attachment import attachment_refused, update_chain
+from flowtable.ruleset.attachment import attachment_refused, delete_chain_devices, update_chain
 from flowtable.ruleset.change import (
     AddChain,
     AddFlowtable,
@@ -36,7 +36,7 @@ from flowtable.ruleset.command import (
 )
 from flowtable.ruleset.elements import put_elements, same_kind, take_elements, unsupported
 from flowtable.ruleset.family import Family
-from flowtable.ruleset.flowtable_change import add_flowtable, delete_devices
+from flowtable.ruleset.flowtable_change import add_flowtable, delete_flowtable_devices
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.model import Chain, Flowtable, Ruleset, Table
 from flowtable.ruleset.objects import ObjectKind
@@ -134,8 +134,10 @@ class Transaction:
                 for key in list(self.ruleset.tables):
                     if family in (None, key[0]):
                         self._forget(key)
+            case DeleteDevices(kind=Kind.CHAIN):
+                delete_chain_devices(self._table(change.table), change)
             case DeleteDevices():
-                delete_devices(self._table(change.table), change)
+                delete_flowtable_devices(self._table(change.table), change)
             case FlushSet(name, declared, span, word):
                 flushed = find_set(self._table(name), declared, span, word)
                 flushed.elements, flushed.intervals = {}, None
@@ -383,7 +385,10 @@ def _chain(table: Table, name: str, span: Span) -> Chain:
 
 def _number(table: Table, rule: Rule) -> None:
     """Give handles to what has no name: sets, chains and the rules of those, which come before it."""
-    table.last_handle += sum(statement.anonymous_sets for statement in rule.statements)
+    for statement in rule.statements:
+        table.last_handle += statement.anonymous_sets
+        if isinstance(statement, Meter):
+            statement.set.handle = table.last_handle
     for statement in rule.statements:
         if isinstance(statement, Block):
             table.new_handle()

@@ -22,7 +22,7 @@ from flowtable.ruleset.command import (
     ReplaceRule,
 )
 from flowtable.ruleset.family import Family
-from flowtable.ruleset.flowtable_block import parse_flowtable_block
+from flowtable.ruleset.flowtable_block import parse_device_block, parse_flowtable_block
 from flowtable.ruleset.grammar import SELECTORS, parse_rule
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.place import parse_handle, parse_place
@@ -32,14 +32,16 @@ from flowtable.ruleset.table_name import parse_family, parse_table_name
 from flowtable.ruleset.types import BY_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from flowtable.ruleset.parser import Parser
     from flowtable.ruleset.source import Span
 
-_ONE: Final = {tuple(kind.value.split()): kind for kind in command.Kind}
-_EVERY: Final = {(*words[:-1], f"{words[-1]}s"): kind for words, kind in _ONE.items()}
+_LISTED: Final = {tuple(kind.value.split()): kind for kind in command.Kind}
+_EVERY: Final = {(*words[:-1], f"{words[-1]}s"): kind for words, kind in _LISTED.items()}
+_DELETED: Final = {words: kind for words, kind in _LISTED.items() if kind is not command.Kind.METER}
 _SETS: Final = ("set", "map", "meter")
+_OF_CONNECTIONS: Final = (command.Kind.CT_HELPER, command.Kind.CT_TIMEOUT, command.Kind.CT_EXPECTATION)
 
 
 def parse_add_rule(parser: Parser, *, insert: bool) -> Command:
@@ -103,7 +105,7 @@ def _parse_deletion(parser: Parser, *, destroy: bool) -> Command:
         table = parse_table_name(parser)
         chain = parser.name()
         return DeleteRule(table, chain.text, chain.span, parse_handle(parser), destroy)
-    kind = _parse_kind(parser, _ONE)
+    kind = _parse_kind(parser, _DELETED)
     if kind is None:
         raise parser.unexpected()
     if kind is command.Kind.TABLE:
@@ -113,11 +115,11 @@ def _parse_deletion(parser: Parser, *, destroy: bool) -> Command:
         place = parse_handle(parser)
         return Delete(kind, table, "", place.span, place.number, destroy)
     name = parser.name("handle", "string")
-    if parser.at(Kind.BRACE_OPEN):
-        if kind is not command.Kind.FLOWTABLE:
-            raise parser.unsupported("deleting parts is", parser.token.span)
+    if parser.at(Kind.BRACE_OPEN) and kind is command.Kind.FLOWTABLE:
         block = parse_flowtable_block(parser, name, nested=False)
-        return DeleteDevices(table, name.text, name.span, block.devices, destroy)
+        return DeleteDevices(kind, table, name.text, name.span, block.devices, destroy)
+    if parser.at(Kind.BRACE_OPEN) and kind is command.Kind.CHAIN:
+        return DeleteDevices(kind, table, name.text, name.span, parse_device_block(parser), destroy)
     return Delete(kind, table, name.text, name.span, None, destroy)
 
 
@@ -180,9 +182,12 @@ def _parse_listing(parser: Parser, start: Span, *, reset: bool) -> Listing | Non
     every = _parse_kind(parser, _EVERY)
     if every is not None:
         return _parse_listing_of_all(parser, every, start, reset=reset)
-    kind = _parse_kind(parser, _ONE)
+    kind = _parse_kind(parser, _LISTED)
     if kind is None:
         return None
+    if kind in _OF_CONNECTIONS and parser.accept_word("table"):
+        table = parse_table_name(parser)
+        return Listing(Scope.EVERY, kind, table.family, table, "", table.span, reset)
     table = parse_table_name(parser)
     if kind is command.Kind.TABLE:
         return Listing(Scope.ONE, kind, table.family, table, table.name, table.span, reset)
@@ -198,11 +203,14 @@ def _parse_listing_of_all(parser: Parser, kind: command.Kind, start: Span, *, re
     return Listing(Scope.EVERY, kind, family, None, "", parser.since(start), reset)
 
 
-def _parse_kind(parser: Parser, kinds: dict[tuple[str, ...], command.Kind]) -> command.Kind | None:
-    """Read the words of a kind: one, or two as in ``ct helper``."""
+def _parse_kind(parser: Parser, kinds: Mapping[tuple[str, ...], command.Kind]) -> command.Kind | None:
+    """Read the words of a kind: one, or two as in ``ct helper``; meters were ``flow table`` once."""
     if parser.token.kind is not Kind.STRING:
         return None
     first, second = parser.token.text, parser.following.text
+    if first == "flow" and second in ("table", "tables"):
+        first, second = f"meter{second.removeprefix('table')}", ""
+        parser.advance()
     if (first, second) in kinds:
         parser.advance()
         parser.advance()
@@ -291,4 +299,4 @@ def is_verb(parser: Parser) -> bool:
     return word != "destroy" or parser.following.text in _DESTROYED
 
 
-_DESTROYED: Final = {words[0] for words in _ONE} | {"rule", "element"}
+_DESTROYED: Final = {words[0] for words in _DELETED} | {"rule", "element"}

@@ -35,6 +35,7 @@ from flowtable.topology.event import (
 )
 from flowtable.topology.fdb import FdbState
 from flowtable.topology.fib import Fib
+from flowtable.topology.hardware import Hardware
 from flowtable.topology.local import derive4, derive6
 from flowtable.topology.macvlan import Macvlan
 from flowtable.topology.neighbour import Neighbours
@@ -76,6 +77,7 @@ class Topology:
         neighbours: of both families.
         sysctls: set these before devices are added.
         services: what listens on the box.
+        hardware: what forwards flows besides the box's processors.
     """
 
     def __init__(self, sysctls: Sysctls | None = None) -> None:
@@ -87,6 +89,7 @@ class Topology:
         self.fib6 = Fib(IPV6, self.devices, self._notify)
         self.neighbours = Neighbours(self._notify)
         self.services: list[Service] = []
+        self.hardware = Hardware()
         self._l3mdev_rules = False
         self.lo = self.add_device(Device("lo", LOOPBACK_INDEX, DeviceKind.LOOPBACK, mtu=LOOPBACK_MTU))
         for address in LOOPBACK_ADDRESSES:

@@ -89,7 +89,7 @@ static FT_INLINE enum ft_miss ft_decide(const struct ft_parsed *parsed, const ft
 	}
 	if (entry->ended)
 		return entry->ended == FT_ENDED_TEARDOWN ? FT_MISS_TEARDOWN : FT_MISS_CONNECTION_GONE;
-	if (decision->size > flow->mtu)
+	if ((parsed->largest ? parsed->largest : decision->size) > flow->mtu)
 		return FT_MISS_TOO_BIG;
 	if (parsed->key.protocol == FT_TCP) {
 		enum ft_miss miss = ft_tcp_state(tcp_flags, config, entry, decision);

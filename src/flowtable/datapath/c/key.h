@@ -34,6 +34,7 @@
 struct ft_parsed {
 	struct ft_key key;
 	struct ft_link_key link;
+	ft_u32 largest;   /* of the packets that the frame stands for, where these are many; else 0 */
 	ft_u16 network;   /* offset of the IP header */
 	ft_u16 transport; /* offset of the transport header */
 	ft_u16 payload;   /* bytes in a PPPoE session, by its header */
@@ -43,12 +44,13 @@ struct ft_parsed {
 	ft_u8 priorities[FT_ENCAP_MAX]; /* their PCP and DEI, outermost first, in the upper half */
 };
 
-static FT_INLINE enum ft_miss ft_parse_link(const ft_u8 *data, const ft_u8 *end, const struct ft_config *config,
-					    struct ft_parsed *parsed, ft_u16 *ethertype)
+static FT_INLINE enum ft_miss ft_parse_link(const ft_u8 *data, const ft_u8 *end, ft_u8 taken,
+					    const struct ft_config *config, struct ft_parsed *parsed,
+					    ft_u16 *ethertype)
 {
+	ft_u8 depth = taken, tags = taken;
 	ft_u16 at = FT_ETHERNET;
 	ft_u16 type;
-	ft_u8 depth = 0;
 
 	if (data + FT_ETHERNET > end)
 		return FT_MISS_TRUNCATED;
@@ -88,8 +90,7 @@ static FT_INLINE enum ft_miss ft_parse_link(const ft_u8 *data, const ft_u8 *end,
 			if (header + FT_TAG > end)
 				return FT_MISS_TRUNCATED;
 			tci = ft_load16(header);
-			if (parsed->tags < FT_ENCAP_MAX)
-				parsed->priorities[parsed->tags++] = header[0] & 0xf0;
+			parsed->priorities[tags++] = header[0] & 0xf0;
 			parsed->link.encap[depth].id = tci & config->tci_mask;
 			parsed->link.encap[depth++].protocol = type;
 			at += FT_TAG;
@@ -97,6 +98,7 @@ static FT_INLINE enum ft_miss ft_parse_link(const ft_u8 *data, const ft_u8 *end,
 		}
 	}
 	parsed->link.depth = depth;
+	parsed->tags = tags;
 	parsed->network = at;
 	*ethertype = type;
 	return FT_MISS_NONE;
@@ -175,18 +177,23 @@ static FT_INLINE enum ft_miss ft_parse_ipv6(const ft_u8 *ip, const ft_u8 *end, c
 	return ft_parse_transport(ip + FT_IPV6_HEADER, end, next, parsed);
 }
 
-/* The key of a frame that arrived on the device with index `iif`; `key.link` is for the caller to
- * look up, by `link`, where the frame has any encapsulation, and is `iif` where it has none. */
-static FT_INLINE enum ft_miss ft_parse(const ft_u8 *data, const ft_u8 *end, ft_u32 iif,
+/* Before a frame is parsed that arrived on the device with index `iif`. */
+static FT_INLINE void ft_begin(ft_u32 iif, struct ft_parsed *parsed)
+{
+	ft_zero(parsed, sizeof(*parsed));
+	parsed->link.iif = iif;
+	parsed->key.link = iif;
+}
+
+/* The key of a frame of which so many tags were `taken` already; `key.link` is for the caller to look up, by
+ * `link`, where the frame has any encapsulation, and is the device where it has none. */
+static FT_INLINE enum ft_miss ft_parse(const ft_u8 *data, const ft_u8 *end, ft_u8 taken,
 				       const struct ft_config *config, struct ft_parsed *parsed)
 {
 	enum ft_miss miss;
 	ft_u16 type = 0;
 
-	ft_zero(parsed, sizeof(*parsed));
-	parsed->link.iif = iif;
-	parsed->key.link = iif;
-	miss = ft_parse_link(data, end, config, parsed, &type);
+	miss = ft_parse_link(data, end, taken, config, parsed, &type);
 	if (miss != FT_MISS_NONE)
 		return miss;
 	if (type == FT_ETH_IPV4)

@@ -175,7 +175,8 @@ static void ft_look(const struct ft_native *native, struct ft_passage *passage, 
 	const struct ft_table *table;
 
 	passage->link = NULL;
-	passage->miss = ft_parse(passage->frame, passage->frame + passage->length, iif, &native->config, parsed);
+	ft_begin(iif, parsed);
+	passage->miss = ft_parse(passage->frame, passage->frame + passage->length, 0, &native->config, parsed);
 	if (passage->miss != FT_MISS_NONE)
 		return;
 	if (parsed->link.depth) {

@@ -11,6 +11,9 @@
 #include "key.h"
 #include "layout.h"
 
+/* What a TTL that is one less does to the checksum of its header. */
+#define FT_TTL_DELTA 0xfeff
+
 /* A checksum after a change; `delta` is 0..0xffff. Of both zeros the result is 0. */
 static FT_INLINE ft_u16 ft_checksum(ft_u16 check, ft_u16 delta)
 {

@@ -9,9 +9,13 @@ from flowtable.explain.lints.catalogue import CATALOGUE
 from flowtable.explain.lints.lint import Finding
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flowtable.explain.lints.lint import Lint, Look
     from flowtable.explain.lints.subject import Subject
     from flowtable.ruleset.source import Span
 
+_ORDER: Final = {name: number for number, name in enumerate(CATALOGUE)}
 _IGNORE: Final = re.compile(r"#.*\bflowtable:\s*ignore=([a-z0-9,\s-]+)")
 
 
@@ -20,15 +24,27 @@ def check(subject: Subject) -> list[Finding]:
 
     ``# flowtable: ignore=ID,ID`` stands on the line itself, or alone on the line above.
     """
-    findings = [
-        Finding(lint, place.span, place.message)
-        for lint in CATALOGUE.values()
-        for place in lint.find(subject)
-        if lint.id not in ignored(place.span)
-    ]
-    return sorted(
-        findings, key=lambda finding: (finding.span.source.name, finding.span.line, finding.span.first)
-    )
+    findings = [finding for finding in _found(subject) if finding.lint.id not in ignored(finding.span)]
+    return sorted(findings, key=_place)
+
+
+def _found(subject: Subject) -> Iterator[Finding]:
+    looking: list[tuple[Lint, Look]] = []
+    for lint in CATALOGUE.values():
+        if lint.look is not None:
+            looking.append((lint, lint.look))
+        if lint.find is not None:
+            yield from (Finding(lint, *place) for place in lint.find(subject))
+    for spot in subject.spots():
+        for lint, look in looking:
+            for place in look(subject, spot):
+                yield Finding(lint, *place)
+
+
+def _place(finding: Finding) -> tuple[str, int, int, int]:
+    """What findings are sorted by; in one place, as the catalogue has their lints."""
+    span = finding.span
+    return span.source.name, span.line, span.first, _ORDER[finding.lint.id]
 
 
 def ignored(span: Span) -> set[str]:

@@ -15,7 +15,7 @@ from flowtable.ruleset.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flowtable.explain.lints.subject import Subject
+    from flowtable.explain.lints.subject import Spot, Subject
     from flowtable.ruleset.model import Chain, Rule, Table
 
 _DEEP: Final = 16
@@ -106,13 +106,12 @@ def _unused(subject: Subject) -> Iterator[Place]:
             yield Place(flowtable.span, f"no rule adds flows to flowtable '{flowtable.name}'")
 
 
-def _notrack(subject: Subject) -> Iterator[Place]:
+def _notrack(subject: Subject, spot: Spot) -> Iterator[Place]:
     if not subject.offloads:
         return
-    for spot in subject.spots():
-        for index, statement in enumerate(spot.rule.statements):
-            if isinstance(statement, Notrack) and not _narrow(spot.rule, index):
-                yield Place(statement.span, "packets without a connection are never offloaded")
+    for index, statement in enumerate(spot.rule.statements):
+        if isinstance(statement, Notrack) and not _narrow(spot.rule, index):
+            yield Place(statement.span, "packets without a connection are never offloaded")
 
 
 def _narrow(rule: Rule, index: int) -> bool:
@@ -153,7 +152,9 @@ LINTS: Final = (
     ),
     Lint("unused-flowtable", "a flowtable that no rule adds flows to does nothing", _unused),
     Lint(
-        "notrack-offload", "flow add needs a connection, and notrack keeps packets from having one", _notrack
+        "notrack-offload",
+        "flow add needs a connection, and notrack keeps packets from having one",
+        look=_notrack,
     ),
     Lint("unreachable-rule", "a rule behind a verdict for all packets is never reached", _unreachable),
 )

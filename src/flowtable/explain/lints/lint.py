@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flowtable.explain.lints.subject import Subject
+    from flowtable.explain.lints.subject import Spot, Subject
     from flowtable.ruleset.source import Span
 
     Find = Callable[[Subject], Iterator["Place"]]
     """Finds the places in a subject that a lint is about."""
+    Look = Callable[[Subject, Spot], Iterator["Place"]]
+    """Finds them in one rule."""
 
 
 class Place(NamedTuple):
@@ -34,12 +36,14 @@ class Lint:
     Attributes:
         id: its name, for ``# flowtable: ignore=ID`` and as the heading in docs/lints.md.
         why: why it matters, one line.
-        find: finds the places.
+        find: finds the places; None where rules are looked at one by one.
+        look: finds them in one rule; None where several are looked at together.
     """
 
     id: str
     why: str
-    find: Find
+    find: Find | None = None
+    look: Look | None = None
 
 
 @dataclass(slots=True, frozen=True)

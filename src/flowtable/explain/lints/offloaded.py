@@ -18,62 +18,52 @@ from flowtable.ruleset.statements.reference import ObjectReference
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flowtable.explain.lints.subject import Subject
+    from flowtable.explain.lints.subject import Spot, Subject
 
 _PASSED_BY: Final = frozenset((Hook.FORWARD, Hook.POSTROUTING))
 """Hooks that packets of an offloaded flow do not pass, and forwarded ones do."""
 _CHANGES: Final = ("ip dscp set", "ip6 dscp set", "ip ttl set", "ip6 hoplimit set", "meta priority set")
 
 
-def _helper(subject: Subject) -> Iterator[Place]:
+def _helper(subject: Subject, spot: Spot) -> Iterator[Place]:
     if not subject.offloads:
         return
-    for spot in subject.spots():
-        for statement in spot.rule.statements:
-            if isinstance(statement, ObjectReference) and statement.kind is ObjectKind.CT_HELPER:
-                yield Place(statement.span, "connections that get a helper here are never offloaded")
+    for statement in spot.rule.statements:
+        if isinstance(statement, ObjectReference) and statement.kind is ObjectKind.CT_HELPER:
+            yield Place(statement.span, "connections that get a helper here are never offloaded")
 
 
-def _changed(subject: Subject) -> Iterator[Place]:
-    if not subject.offloads:
+def _changed(subject: Subject, spot: Spot) -> Iterator[Place]:
+    if not subject.offloads or not subject.hooks(spot) & _PASSED_BY or subject.in_nat(spot):
         return
-    for spot in subject.spots():
-        if not subject.hooks(spot) & _PASSED_BY or subject.in_nat(spot):
-            continue
-        for statement in spot.rule.statements:
-            word = next((word for word in _CHANGES if statement.text().startswith(word)), None)
-            if word is not None:
-                yield Place(statement.span, f"'{word}' is not done to packets of offloaded flows")
+    for statement in spot.rule.statements:
+        word = next((word for word in _CHANGES if statement.text().startswith(word)), None)
+        if word is not None:
+            yield Place(statement.span, f"'{word}' is not done to packets of offloaded flows")
 
 
-def _limited(subject: Subject) -> Iterator[Place]:
-    if not subject.offloads:
+def _limited(subject: Subject, spot: Spot) -> Iterator[Place]:
+    if not subject.offloads or not subject.hooks(spot) & _PASSED_BY or subject.in_nat(spot):
         return
-    for spot in subject.spots():
-        if not subject.hooks(spot) & _PASSED_BY or subject.in_nat(spot):
-            continue
-        for statement in spot.rule.statements:
-            if isinstance(statement, Quota) or (isinstance(statement, Limit) and statement.by_bytes):
-                message = f"'{statement.text(stateless=True)}' does not see the bytes of offloaded flows"
-                yield Place(statement.span, message)
-            elif isinstance(statement, ObjectReference) and statement.kind is ObjectKind.QUOTA:
-                message = f"quota '{statement.name}' does not see the bytes of offloaded flows"
-                yield Place(statement.span, message)
+    for statement in spot.rule.statements:
+        if isinstance(statement, Quota) or (isinstance(statement, Limit) and statement.by_bytes):
+            message = f"'{statement.text(stateless=True)}' does not see the bytes of offloaded flows"
+            yield Place(statement.span, message)
+        elif isinstance(statement, ObjectReference) and statement.kind is ObjectKind.QUOTA:
+            message = f"quota '{statement.name}' does not see the bytes of offloaded flows"
+            yield Place(statement.span, message)
 
 
-def _uncounted(subject: Subject) -> Iterator[Place]:
+def _uncounted(subject: Subject, spot: Spot) -> Iterator[Place]:
     """Counts of connections are read, and flowtables do not keep them up."""
     silent = [flowtable for _, flowtable in subject.flowtables() if not flowtable.counter]
     if not silent:
         return
-    for spot in subject.spots():
-        for selector, statement in selectors(spot.rule):
-            if isinstance(selector, Ct) and selector.key in ("packets", "bytes", "avgpkt"):
-                names = ", ".join(f"'{flowtable.name}'" for flowtable in silent)
-                message = (
-                    f"once a connection is offloaded this stands still: no 'counter' in flowtable {names}"
-                )
-                yield Place(statement.span, message)
+    for selector, statement in selectors(spot.rule):
+        if isinstance(selector, Ct) and selector.key in ("packets", "bytes", "avgpkt"):
+            names = ", ".join(f"'{flowtable.name}'" for flowtable in silent)
+            message = f"once a connection is offloaded this stands still: no 'counter' in flowtable {names}"
+            yield Place(statement.span, message)
 
 
 def _late_mark(subject: Subject) -> Iterator[Place]:
@@ -94,15 +84,17 @@ def _late_mark(subject: Subject) -> Iterator[Place]:
 
 
 LINTS: Final = (
-    Lint("helper-offload", "flow add refuses connections with a helper, intended or not", _helper),
+    Lint("helper-offload", "flow add refuses connections with a helper, intended or not", look=_helper),
     Lint(
-        "change-offload", "only packets on the classic path are changed: the first ones of a flow", _changed
+        "change-offload",
+        "only packets on the classic path are changed: the first ones of a flow",
+        look=_changed,
     ),
-    Lint("limit-offload", "a shaper or quota that the fast path goes around does not hold", _limited),
+    Lint("limit-offload", "a shaper or quota that the fast path goes around does not hold", look=_limited),
     Lint(
         "flowtable-counter",
         "the fast path accounts connections only with 'counter' in the flowtable",
-        _uncounted,
+        look=_uncounted,
     ),
     Lint(
         "late-mark",

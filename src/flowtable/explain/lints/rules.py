@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Final
 from flowtable.ruleset.expressions.bitwise import Bitwise
 from flowtable.ruleset.expressions.collection import AnonymousSet
 from flowtable.ruleset.expressions.ct import Ct
+from flowtable.ruleset.objects import ObjectKind
+from flowtable.ruleset.statements.counter import Counter
+from flowtable.ruleset.statements.log import Log
 from flowtable.ruleset.statements.match import Match, Operator
+from flowtable.ruleset.statements.reference import ObjectReference
 from flowtable.ruleset.statements.verdict import VerdictStatement
 from flowtable.ruleset.statements.vmap import VerdictMap
 from flowtable.ruleset.types import CT_STATE
@@ -39,9 +43,15 @@ def unconditional(rule: Rule) -> bool:
     """Whether every packet that comes to a rule ends there."""
     found = verdict(rule)
     return found is not None and all(
-        statement is found or statement.text(stateless=True).split()[0] in ("counter", "log")
-        for statement in rule.statements
+        statement is found or only_notes(statement) for statement in rule.statements
     )
+
+
+def only_notes(statement: Statement) -> bool:
+    """Whether it lets every packet go on to the next statement, and does nothing to it."""
+    if isinstance(statement, ObjectReference):
+        return statement.kind is ObjectKind.COUNTER
+    return isinstance(statement, Counter | Log)
 
 
 def of_established(statement: Statement) -> bool:
@@ -66,15 +76,14 @@ def of_established(statement: Statement) -> bool:
 
 def takes_established(rule: Rule, word: str = "accept") -> bool:
     """Whether a rule has that verdict for all packets of established connections, or for all packets."""
-    others = [
-        statement
-        for statement in rule.statements
-        if not of_established(statement)
-        and statement.text(stateless=True).split()[0] not in ("counter", "log")
-    ]
-    if len(others) == 1 and isinstance(others[0], VerdictStatement):
-        return others[0].verdict == word
-    return len(others) == 1 and isinstance(others[0], VerdictMap) and _vmap_takes(others[0], word)
+    for statement in rule.statements:
+        if isinstance(statement, VerdictStatement):
+            return statement.verdict == word
+        if isinstance(statement, VerdictMap):
+            return _vmap_takes(statement, word)
+        if not of_established(statement) and not only_notes(statement):
+            return False
+    return False
 
 
 def _vmap_takes(found: VerdictMap, word: str) -> bool:

@@ -44,6 +44,7 @@ class Subject:
     document: bool = False
     topology: Topology | None = None
     _reach: dict[int, dict[str, set[str]]] = field(default_factory=dict, init=False)
+    _flow_spots: list[tuple[Spot, FlowAdd]] | None = field(default=None, init=False)
 
     def spots(self) -> Iterator[Spot]:
         """Every rule."""
@@ -52,12 +53,16 @@ class Subject:
                 for rule in chain.rules:
                     yield Spot(table, chain, rule)
 
-    def flow_spots(self) -> Iterator[tuple[Spot, FlowAdd]]:
+    def flow_spots(self) -> list[tuple[Spot, FlowAdd]]:
         """Every rule that adds flows, with the statement that does."""
-        for spot in self.spots():
-            for statement in spot.rule.statements:
-                if isinstance(statement, FlowAdd):
-                    yield spot, statement
+        if self._flow_spots is None:
+            self._flow_spots = [
+                (spot, statement)
+                for spot in self.spots()
+                for statement in spot.rule.statements
+                if isinstance(statement, FlowAdd)
+            ]
+        return self._flow_spots
 
     def flowtables(self) -> Iterator[tuple[Table, Flowtable]]:
         """Every flowtable."""
@@ -68,7 +73,7 @@ class Subject:
     @property
     def offloads(self) -> bool:
         """Whether a rule adds flows."""
-        return next(self.flow_spots(), None) is not None
+        return bool(self.flow_spots())
 
     def bases(self, table: Table, chain: Chain) -> list[Chain]:
         """The base chains that lead to a chain, itself included if it is one."""

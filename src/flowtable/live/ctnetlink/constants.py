@@ -109,3 +109,18 @@ class CtaNested:
     SECCTX_NAME: Final = 1
     STATISTICS_ENTRIES: Final = 1
     STATISTICS_MAXIMUM: Final = 2
+
+
+STATISTICS: Final = {
+    2: "found",
+    4: "invalid",
+    8: "insert",
+    9: "insert_failed",
+    10: "drop",
+    11: "early_drop",
+    12: "error",
+    13: "search_restart",
+    14: "clash_resolve",
+    15: "chaintoolong",
+}
+"""What is counted on each processor, by attribute. Ref: ctattr_stats_cpu."""

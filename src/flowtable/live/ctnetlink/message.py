@@ -10,7 +10,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from flowtable.live.ctnetlink.attribute import MalformedError, attributes
-from flowtable.live.ctnetlink.constants import CtaNested, Message
+from flowtable.live.ctnetlink.constants import STATISTICS, CtaNested, Message
 from flowtable.live.ctnetlink.report import Event, Report
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ _DELETE: Final = int(Message.DELETE)
 _CONNECTION: Final = (int(Message.NEW), _DELETE)
 _END: Final = (_ERROR, _DONE)
 _STATISTICS: Final = int(Message.STATISTICS)
+_STATISTICS_CPU: Final = int(Message.STATISTICS_CPU)
 
 
 @dataclass(slots=True, frozen=True)
@@ -82,7 +83,20 @@ class Statistics:
     maximum: int | None
 
 
-Incoming: TypeAlias = Report | Answer | Done | Statistics
+@dataclass(slots=True, frozen=True)
+class CpuStatistics:
+    """What was counted on a processor.
+
+    Attributes:
+        cpu: its number.
+        counts: name and count of each thing.
+    """
+
+    cpu: int
+    counts: tuple[tuple[str, int], ...]
+
+
+Incoming: TypeAlias = Report | Answer | Done | Statistics | CpuStatistics
 
 
 def decode(data: bytes, own: int = 0) -> Iterator[Incoming]:
@@ -121,6 +135,11 @@ def decode(data: bytes, own: int = 0) -> Iterator[Incoming]:
             yield _end(data, start, size, kind, flags, sequence)
         elif kind == _STATISTICS:
             yield _statistics(attributes(data[start + _FIELDS : stop]))
+        elif kind == _STATISTICS_CPU:
+            if size < _FIELDS:
+                raise MalformedError("statistics without a processor")
+            cpu = GENERAL.unpack_from(data, start + _BODY)[2]
+            yield _cpu_statistics(cpu, attributes(data[start + _FIELDS : stop]))
         start = stop + 3 & ~3
 
 
@@ -141,6 +160,13 @@ def _statistics(fields: dict[int, bytes]) -> Statistics:
     if entries is None:
         raise MalformedError("statistics without a count")
     return Statistics(int.from_bytes(entries), None if maximum is None else int.from_bytes(maximum))
+
+
+def _cpu_statistics(cpu: int, fields: dict[int, bytes]) -> CpuStatistics:
+    counts = tuple(
+        (STATISTICS[kind], int.from_bytes(fields[kind])) for kind in sorted(fields) if kind in STATISTICS
+    )
+    return CpuStatistics(cpu, counts)
 
 
 def encode(kind: Message, flags: int, family: int, *fields: bytes, version: int = 0) -> Request:

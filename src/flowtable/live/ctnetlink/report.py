@@ -178,6 +178,11 @@ class Report:
         return self._text(Cta.HELP, CtaNested.HELP_NAME)
 
     @property
+    def security_mark(self) -> int | None:
+        """The number of its security context; kernels since 2.6.37 say the context instead."""
+        return self._number(Cta.SECMARK, _u32)
+
+    @property
     def security_context(self) -> str | None:
         """What the security module calls it."""
         return self._text(Cta.SECCTX, CtaNested.SECCTX_NAME)

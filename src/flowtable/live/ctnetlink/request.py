@@ -100,6 +100,11 @@ def statistics() -> Request:
     return encode(Message.STATISTICS, 0, ANY)
 
 
+def statistics_by_cpu() -> Request:
+    """What was counted on each processor. The answers are ``CpuStatistics``."""
+    return encode(Message.STATISTICS_CPU, NLM_F_DUMP, ANY)
+
+
 @dataclass(slots=True)
 class Change:
     """What is to be different about a connection; None leaves it as it is.

@@ -10,7 +10,7 @@ import socket
 from errno import ENOBUFS
 from typing import TYPE_CHECKING, Final, Self
 
-from flowtable.live.ctnetlink.message import Answer, Done, Statistics, decode
+from flowtable.live.ctnetlink.message import Answer, CpuStatistics, Done, Statistics, decode
 from flowtable.live.ctnetlink.report import Report
 
 if TYPE_CHECKING:
@@ -177,6 +177,16 @@ class Requester(_Socket):
             if isinstance(incoming, Statistics):
                 return incoming
         return None
+
+    def statistics_by_cpu(self, request: Request) -> Iterator[CpuStatistics]:
+        """What was counted on each processor.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        for incoming in self._ask(request):
+            if isinstance(incoming, CpuStatistics):
+                yield incoming
 
     def order(self, request: Request) -> None:
         """Have done what a request with an acknowledgement asks for.

@@ -71,17 +71,18 @@ class Bitwise(Selector):
         mask = self.mask | set_bits
         found = self.selector.json()
         if mask != self.datatype.maximum:
-            found = {"&": [found, self._json_constant(mask)]}
+            found = {"&": [found, self.datatype.json(mask)]}
         if flip:
-            found = {"^": [found, self._json_constant(flip)]}
+            found = {"^": [found, self.datatype.json(flip)]}
         if set_bits:
-            found = {"|": [found, self._json_constant(set_bits)]}
+            found = {"|": [found, self.datatype.json(set_bits)]}
         return found
 
-    def _json_constant(self, value: int) -> Json:
-        if isinstance(self.datatype, Flags) and self.plain and len(self.datatype.split(value)) > 1:
-            return self.datatype.json_list(value)
-        return self.datatype.json(value)
+    def json_masked(self) -> Json:
+        """A mask of flags as it stands in front of flags that it is compared with: as a list."""
+        if not isinstance(self.datatype, Flags) or not self.plain or len(self.datatype.split(self.mask)) == 1:
+            return self.json()
+        return {"&": [self.selector.json(), self.datatype.json_list(self.mask)]}
 
     def _constant(self, value: int) -> str:
         text = self.datatype.format(value)

@@ -43,7 +43,9 @@ def print_json(
         terse: without elements of sets.
         now: the time of the listing, nanoseconds; None before the rules run.
     """
-    return json.dumps({"nftables": list(document(ruleset, stateless=stateless, terse=terse, now=now))}) + "\n"
+    items = document(ruleset, stateless=stateless, terse=terse, now=now)
+    # Item by item: nothing of one is kept while the next is made.
+    return f'{{"nftables": [{", ".join(map(json.dumps, items))}]}}\n'
 
 
 def document(
@@ -56,7 +58,7 @@ def document(
         for item in table.objects.values():
             yield {item.kind.value: _object(table, item, stateless=stateless)}
         for declared in table.sets.values():
-            yield {"map" if declared.is_map else "set": _set(table, declared, terse=terse, now=now)}
+            yield {declared.word: _set(table, declared, terse=terse, now=now)}
         for flowtable in table.flowtables.values():
             yield {"flowtable": flowtable_json(flowtable)}
         for chain in table.chains.values():

@@ -6,7 +6,7 @@ Ref: net/netfilter/nft_cmp.c:nft_cmp_eval, nft_range.c:nft_range_eval, nft_looku
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flowtable.ruleset.code import Test
 from flowtable.ruleset.expressions.bitwise import Bitwise
@@ -47,6 +47,9 @@ class Operator(Enum):
 
 
 Right = Exact | Interval | AnonymousSet | NamedSet
+
+
+_EQUALITY: Final = (Operator.EQ, Operator.NE)
 
 
 class Match(Statement):
@@ -121,7 +124,11 @@ class Match(Statement):
     def json(self) -> Json:
         """Operator and both sides."""
         operator = "in" if self.operator is Operator.ANY else self.operator.value
-        return {"match": {"op": operator, "left": self.left.json(), "right": self._json_right()}}
+        left, right = self.left, self.right
+        written = left.json()
+        if isinstance(left, Bitwise) and isinstance(right, Exact) and self.operator in _EQUALITY:
+            written = left.json_masked()
+        return {"match": {"op": operator, "left": written, "right": self._json_right()}}
 
     def _json_right(self) -> Json:
         datatype = self.left.datatype
@@ -142,10 +149,11 @@ class Match(Statement):
         several = len(datatype.split(value)) > 1
         if self.operator in (Operator.ANY, Operator.NONE):
             return datatype.json_list(value) if several else datatype.json(value)
-        if self.operator not in (Operator.EQ, Operator.NE):
-            return value
         if isinstance(self.left, Bitwise):
-            return datatype.json_list(value) if several and self.left.plain else datatype.json(value)
+            equal = self.operator in _EQUALITY and several and self.left.plain
+            return datatype.json_list(value) if equal else datatype.json(value)
+        if self.operator not in _EQUALITY:
+            return value
         return value if several and datatype is TCP_FLAG else datatype.json(value)
 
     def _flags_text(self, datatype: Flags, value: int) -> str:
@@ -153,7 +161,7 @@ class Match(Statement):
         if self.operator in (Operator.ANY, Operator.NONE):
             names = ",".join(datatype.split(value))
             return " ".join(filter(None, (left.text(), self.operator.value, names)))
-        if isinstance(left, Bitwise) and left.plain and self.operator in (Operator.EQ, Operator.NE):
+        if isinstance(left, Bitwise) and left.plain and self.operator in _EQUALITY:
             if left.mask & left.mask - 1 == 0 and value == left.mask:
                 return f"{left.text()} {self.operator.value} {datatype.format(value)}"
             sign = "" if self.operator is Operator.EQ else "!= "
@@ -161,9 +169,9 @@ class Match(Statement):
             return f"{left.selector.text()} {sign}{names} / {mask}"
         if isinstance(left, Bitwise):
             return f"{left.text()} {self.operator.value} {datatype.format(value)}"
-        if self.operator in (Operator.EQ, Operator.NE) and datatype is not TCP_FLAG:
+        if self.operator in _EQUALITY and datatype is not TCP_FLAG:
             return f"{left.text()} {self.operator.value} {datatype.format(value)}"
-        shown = datatype.single(value) if self.operator in (Operator.EQ, Operator.NE) else f"0x{value:x}"
+        shown = datatype.single(value) if self.operator in _EQUALITY else f"0x{value:x}"
         return f"{left.text()} {self.operator.value} {shown}"
 
     def compile(self, compiler: Compiler) -> Step:

@@ -38,14 +38,13 @@ class Meter(Statement):
     """``meter m size 65535 { ip saddr limit rate 10/second }``: a set that only this rule knows.
 
     Attributes:
-        name: its name, unique among the sets of the table.
-        size: the most elements it takes.
+        set: the set; its name is unique among the sets of the table.
         selector: what is read for the key.
         timeout: milliseconds, None without.
         statements: what is counted and limited for each key.
     """
 
-    __slots__ = ("name", "selector", "size", "statements", "timeout")
+    __slots__ = ("selector", "set", "statements", "timeout")
 
     def __init__(
         self,
@@ -57,8 +56,8 @@ class Meter(Statement):
         span: Span,
     ) -> None:
         super().__init__(span)
-        self.name = name
-        self.size = size
+        timeouts = timeout is not None
+        self.set = Set(name, span, selector.datatype, meter=True, size=size, dynamic=True, timeouts=timeouts)
         self.selector = selector
         self.timeout = timeout
         self.statements = statements
@@ -77,21 +76,20 @@ class Meter(Statement):
         """As nft prints it."""
         del stateless
         inside = element_text(self.selector, self.timeout, self.statements)
-        return f"meter {self.name} size {self.size} {{ {inside} }}"
+        return f"meter {self.set.name} size {self.set.size} {{ {inside} }}"
 
     def json(self) -> Json:
         """Key, statement, size and name."""
         written = [without_counts(statement.json()) for statement in self.statements]
         key = elem_json(self.selector, self.timeout)
-        return {"meter": {"key": key, "stmt": written[0], "size": self.size, "name": self.name}}
+        return {"meter": {"key": key, "stmt": written[0], "size": self.set.size, "name": self.set.name}}
 
     def compile(self, compiler: Compiler) -> Step:
         """Find or add the key's element and run its statements."""
         for statement in self.statements:
             # For what it asks of the box; each element gets one of its own.
             statement.compile(compiler)
-        declared = Set(self.name, self.span, self.selector.datatype, size=self.size, dynamic=True)
-        store = Store(declared, compiler)
+        store = Store(self.set, compiler)
         load = self.selector.load(compiler)
         timeout, statements = self.timeout, self.statements
 

@@ -75,6 +75,20 @@ class Synproxy:
         return Do(run)
 
 
+def parse_synproxy(parser: Parser) -> Synproxy:
+    """Read a proxy in one line, as a command can declare it: ``mss 1460 wscale 7 timestamp sack-perm``."""
+    proxy = Synproxy()
+    parser.expect_word("mss")
+    proxy.mss = parser.number("number")
+    if not parser.at_word("wscale"):
+        raise parser.unexpected("newline", "semicolon", "wscale")
+    parser.advance()
+    proxy.wscale = parser.number("number")
+    proxy.timestamp = parser.accept_word("timestamp") is not None
+    proxy.sack_perm = parser.accept_word("sack-perm") is not None
+    return proxy
+
+
 class SynproxyStatement(Statement):
     """``synproxy mss 1460 wscale 7 timestamp sack-perm``.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowtable.topology.boxfile import devices, fdb, neighbours, routes, rules, services, sysctls
+from flowtable.topology.boxfile import devices, fdb, hardware, neighbours, routes, rules, services, sysctls
 from flowtable.topology.boxfile.document import DocumentError, parse
 from flowtable.topology.boxfile.draft import Draft
 from flowtable.topology.boxfile.reader import Field, Problem, UnreadableError
@@ -19,7 +19,7 @@ from flowtable.topology.topology import Topology
 
 __all__ = ["BoxError", "Problem", "dump", "load"]
 
-_SECTIONS: Final = ("devices", "rules", "routes", "neighbours", "fdb", "sysctls", "services")
+_SECTIONS: Final = ("devices", "rules", "routes", "neighbours", "fdb", "sysctls", "services", "hardware")
 
 
 class BoxError(ValueError):
@@ -62,7 +62,7 @@ def dump(topology: Topology) -> str:
     """The box file of a topology: ``load`` of it gives an equal one."""
     return "".join(
         f"{line}\n"
-        for section in (devices, rules, routes, neighbours, fdb, sysctls, services)
+        for section in (devices, rules, routes, neighbours, fdb, sysctls, services, hardware)
         for line in section.write(topology)
     )
 
@@ -80,4 +80,5 @@ def _load(root: Field) -> Topology:
     box.get("neighbours", lambda field: neighbours.read(field, draft), None)
     box.get("fdb", lambda field: fdb.read(field, draft), None)
     box.get("services", lambda field: services.read(field, draft), None)
+    box.get("hardware", lambda field: hardware.read(field, draft), None)
     return draft.topology
