@@ -127,7 +127,7 @@ def test_rules_that_somebody_replaces_hold_at_once(line):
         exchange = connect(line)
         events.until("added")
         line.router.run("nft", "-f", "-", text="flush ruleset\n" + NOTHING)
-        events.until("ended", "FLUSH")
+        events.until("ended")
     forwarded = service.status.packets
     exchange.begin()
     line.router.run("sh", "-c", "nft list chain inet x forward")
@@ -145,8 +145,13 @@ def test_a_rule_that_somebody_adds_holds_for_flows_that_are_there(line):
     with service.events() as events:
         connect(line)
         events.until("added")
+        other = Exchange(line.client, line.server, "10.0.2.99", size=SIZE, port=5001)
+        events.until("added")
         line.router.run("nft", "insert rule inet x forward tcp dport 5000 drop")
-        events.until("ended", "FLUSH")
+        events.until("ended", "RULES")
+        (kept,) = service.ask(AskFlows())
+        assert kept.original.arrives.dport == 5001
+        other.run()
 
 
 def test_reload_takes_over_the_file_and_a_wrong_one_changes_nothing(line, tmp_path):
@@ -157,7 +162,7 @@ def test_reload_takes_over_the_file_and_a_wrong_one_changes_nothing(line, tmp_pa
         exchange = connect(line)
         events.until("added")
         (ended,) = service.ask(Reload(str(other)))
-        assert (ended.reason, ended.original.dport) == ("FLUSH", 5000)
+        assert (ended.reason, ended.original.dport) == ("RULES", 5000)
     exchange.run()
     assert not service.ask(AskFlows())
     other.write_text("table inet x { nonsense }")
@@ -170,6 +175,19 @@ def test_reload_takes_over_the_file_and_a_wrong_one_changes_nothing(line, tmp_pa
     assert done.returncode == 1
     assert done.stderr.startswith(f"{other}:1:16-23: Error: syntax error")
     assert "meta l4proto 17" in line.router.run("nft", "-n", "list", "ruleset")
+
+
+def test_reload_leaves_flows_alone_that_the_rules_want_as_before(line, tmp_path):
+    service = line.world.up(line.router, RULES)
+    with service.events() as events:
+        exchange = connect(line)
+        events.until("added")
+        exchange.run()
+        before = flow_bytes(service)
+        assert service.ask(Reload()) == []
+        assert flow_bytes(service) >= before
+        exchange.run()
+    assert flow_bytes(service) > before + SIZE
 
 
 def test_a_second_service_says_who_is_there(line):

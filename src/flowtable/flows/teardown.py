@@ -68,6 +68,11 @@ class Teardown(Reason):
         "packets take the classic path and may add the flow again, in software",
         "net/netfilter/nf_flow_table_offload.c:nf_flow_table_indr_cleanup",
     )
+    RULES = (
+        "rules that have changed and no longer offload it for certain",
+        "packets take the classic path, where the rules decide",
+        "net/netfilter/nft_flow_offload.c:nft_flow_offload_eval",
+    )
     FLUSH = (
         "flowtable was flushed or deleted",
         "packets take the classic path",

@@ -7,9 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from flowtable.live.load import TableId, nft, tables
+from flowtable.live.load import nft
 from flowtable.live.record import read_set
-from flowtable.ruleset.family import Family
 from flowtable.ruleset.model import Ruleset, Table
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ class Declared:
     """The flowtables in the kernel.
 
     Attributes:
-        ruleset: their tables with them, and the handles that the kernel gave.
+        ruleset: their tables with them.
         flowtables: each with what marks its connections.
         ingress: devices with rules at their ingress.
         egress: devices with rules at their egress.
@@ -37,8 +36,11 @@ NOTHING: Final = Declared(Ruleset(), ())
 _ATTACHED: Final = re.compile(r"type \S+ hook (ingress|egress) devices? (?:= \{ )?([^}]*?)(?: \})? priority ")
 
 
-def declared() -> Declared:
+def declared(before: Declared = NOTHING) -> Declared:
     """Ask the kernel.
+
+    Args:
+        before: what was there before: what has the same name is the same, also if it was loaded anew.
 
     Raises:
         LoadError: nft cannot list the rules.
@@ -46,17 +48,19 @@ def declared() -> Declared:
     document = json.loads(nft("-j", "list", "sets"))
     found = (read_set(each["set"]) for each in document["nftables"] if "set" in each)
     kept = tuple(each for each in found if each is not None)
-    handles = tables()
-    ruleset = Ruleset()
+    ruleset = Ruleset(last_handle=before.ruleset.last_handle)
     for each in kept:
         flowtable = each.flowtable
         key = (flowtable.family, flowtable.table)
-        if key not in ruleset.tables:
-            handle = handles.get(TableId(flowtable.family.value, flowtable.table), 0)
-            ruleset.tables[key] = Table(
-                Family(flowtable.family), flowtable.table, flowtable.span, handle=handle
-            )
-        ruleset.tables[key].flowtables[flowtable.name] = flowtable
+        old = before.ruleset.tables.get(key)
+        table = ruleset.tables.get(key)
+        if table is None:
+            handle = ruleset.new_handle() if old is None else old.handle
+            table = ruleset.tables[key] = Table(*key, flowtable.span, handle=handle)
+            table.last_handle = 0 if old is None else old.last_handle
+        known = None if old is None else old.flowtables.get(flowtable.name)
+        flowtable.handle = table.new_handle() if known is None else known.handle
+        table.flowtables[flowtable.name] = flowtable
     attached = attachments(nft("list", "chains"))
     return Declared(ruleset, kept, attached["ingress"], attached["egress"])
 

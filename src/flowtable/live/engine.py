@@ -208,10 +208,14 @@ class Engine:
                 refused = item[2]
                 self.marked(refused.connection, refused.flowtable, now)
 
-    def flush(self, now: int) -> None:
-        """End all flows, and forget what was refused."""
+    def forget(self) -> None:
+        """Forget what was refused."""
         self._refused.clear()
         self._due.clear()
+
+    def flush(self, now: int) -> None:
+        """End all flows, and forget what was refused."""
+        self.forget()
         for flowtable in self.flowtables:
             flowtable.flush(now)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.clock import SECOND
 from flowtable.datapath.xdp_datapath import XdpDatapath
+from flowtable.flows.teardown import Teardown
 from flowtable.live.checksum import Checksums
 from flowtable.live.connections import Connections
 from flowtable.live.declared import NOTHING, declared
@@ -23,11 +24,13 @@ from flowtable.live.engine import Engine
 from flowtable.live.generation import Generations
 from flowtable.live.journal import Journal
 from flowtable.live.keeper import NeighbourKeeper
-from flowtable.live.load import LoadError, Rules
+from flowtable.live.load import LoadError, Rules, nft
 from flowtable.live.mirror.mirror import Mirror
 from flowtable.live.next_hops import NextHops
 from flowtable.live.place import Hold, state_path
 from flowtable.live.rates import Rates
+from flowtable.live.rejoin import rejoin_text
+from flowtable.live.review import Review
 from flowtable.live.ruleset_file import RulesetFile, read_ruleset
 from flowtable.live.veto import Veto
 from flowtable.profile import DEFAULT
@@ -39,14 +42,15 @@ if TYPE_CHECKING:
     from flowtable.conntrack.connection import Connection
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.flowtable import Flowtable
-    from flowtable.flows.teardown import Teardown
     from flowtable.live.mark import Mark
     from flowtable.topology.event import Event
 
-Ended = list[tuple["FlowEntry", "Teardown"]]
+Ended = list[tuple["FlowEntry", Teardown]]
 
 SETTLE: Final = SECOND // 10
 """After others changed rules, they are looked at so much later: often more than one change comes."""
+REVIEWED: Final = 20_000
+"""More flows than this are rather learnt anew than held against changed rules one by one."""
 SYSCTLS: Final = 10 * SECOND
 """Between two looks at the sysctls, which change without a word."""
 
@@ -170,7 +174,7 @@ class Service:
         # What is announced until now is what is read now.
         self.generations.read()
         now = time.monotonic_ns()
-        before, self._declared = self._declared, declared()
+        before, self._declared = self._declared, declared(self._declared)
         self._veto.declared = self._declared
         self.engine.declare(before.ruleset, self._declared.ruleset, now)
         self._flowtables = {
@@ -228,12 +232,14 @@ class Service:
             self._declare()
         except LoadError as error:
             self.journal.trouble(str(error))
-        self._end_all()
+        self._decide_anew()
 
     def flush(self) -> Ended:
         """End all flows; packets bring back those that the rules want."""
         with self._ending() as ended:
-            self._end_all()
+            self.connections.read()
+            self.engine.flush(time.monotonic_ns())
+            self.connections.unmark_all()
         return ended
 
     def reload(self, path: str | None) -> Ended:
@@ -254,14 +260,34 @@ class Service:
         self._load(chosen)
         with self._ending() as ended:
             self._declare()
-            self._end_all()
+            self._decide_anew()
         return ended
 
-    def _end_all(self) -> None:
-        # What rules that are gone have marked counts no more.
+    def _decide_anew(self) -> None:
+        """Let the rules of now decide of what those of before have marked."""
+        # What is known of marks until now is of before.
         self.connections.read()
-        self.engine.flush(time.monotonic_ns())
+        now = time.monotonic_ns()
+        review = self._review()
+        if review is None:
+            self.engine.flush(now)
+        else:
+            self.engine.forget()
+            for entry in list(self.engine.flowtables.entries()):
+                if not review.allows(entry):
+                    entry.flowtable.teardown(entry, Teardown.RULES, now)
         self.connections.unmark_all()
+
+    def _review(self) -> Review | None:
+        """The rules, to ask about flows; None where it is better to begin anew with all of them."""
+        if sum(map(len, self.engine.flowtables)) > REVIEWED:
+            return None
+        try:
+            listing = rejoin_text(nft("-s", "list", "ruleset"), self._declared.flowtables)
+            return Review(listing, self.mirror.topology, time.time_ns())
+        except LoadError as error:
+            self.journal.trouble(f"all flows begin anew, as the rules are not understood: {error}")
+            return None
 
     @contextmanager
     def _ending(self) -> Iterator[Ended]:
