@@ -91,7 +91,8 @@ def _device(device: Any) -> tuple[object, ...]:
     facts.append(device.group if device.up else None)
     facts += [device.lower and device.lower.name, device.master and device.master.name]
     facts += [sorted(upper.name for upper in device.uppers)]
-    for own in ("vid", "protocol", "mode", "policy", "local", "remote", "ttl", "table", "session", "peer"):
+    facts.append(getattr(device, "mode", None) if device.up else None)
+    for own in ("vid", "protocol", "policy", "local", "remote", "ttl", "table", "session", "peer"):
         facts.append(getattr(device, own, None))
     match device:
         case Bridge():

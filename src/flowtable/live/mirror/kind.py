@@ -92,17 +92,15 @@ class TunnelRecord:
 
 @dataclass(frozen=True, slots=True)
 class PppRecord:
-    """A PPP device. What it runs over /proc/net/pppoe says; None: that is not known.
+    """A PPP device. What it runs over /proc/net/pppoe says; a session of 0: that is not known.
 
     Attributes:
         session: of PPPoE.
         peer: MAC address of the access concentrator.
-        lower: name of the device that the session runs over.
     """
 
     session: int = 0
     peer: bytes = bytes(6)
-    lower: str | None = None
 
 
 Kind: TypeAlias = (

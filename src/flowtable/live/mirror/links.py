@@ -60,7 +60,7 @@ class LinkTable(Table[int, LinkRecord]):
     def put(self, record: LinkRecord) -> None:
         """A device is there. Those that stand on it, or belong to it, and came before it, join it."""
         known = record.index in self._topology.indexes
-        super().put(self._with_session(record))
+        super().put(self._with_session(record, self.records.values()))
         if not known:
             for other in list(self.records.values()):
                 if record.index in (other.lower, other.master):
@@ -68,7 +68,8 @@ class LinkTable(Table[int, LinkRecord]):
 
     def replace(self, records: Iterable[LinkRecord]) -> None:
         """These are the devices. Those below come first, and names are free before others get them."""
-        given = {record.index: self._with_session(record) for record in records}
+        records = list(records)
+        given = {record.index: self._with_session(record, records) for record in records}
         for index in self.records.keys() - given.keys():
             self.drop(index)
         for index, record in given.items():
@@ -98,7 +99,7 @@ class LinkTable(Table[int, LinkRecord]):
         if new is not None:
             self._add(new)
 
-    def _with_session(self, record: LinkRecord) -> LinkRecord:
+    def _with_session(self, record: LinkRecord, among: Iterable[LinkRecord]) -> LinkRecord:
         """Of several sessions the kernel does not say which device is whose."""
         if not isinstance(record.kind, kind.PppRecord):
             return record
@@ -106,9 +107,8 @@ class LinkTable(Table[int, LinkRecord]):
         if len(sessions) != 1:
             return record
         [only] = sessions
-        lower = self._topology.devices.get(only.device)
-        what = kind.PppRecord(only.number, only.peer, only.device)
-        return replace(record, kind=what, lower=0 if lower is None else lower.index)
+        lower = next((other.index for other in among if other.name == only.device), 0)
+        return replace(record, kind=kind.PppRecord(only.number, only.peer), lower=lower)
 
     def _add(self, new: LinkRecord) -> None:
         if new.index == LOOPBACK_INDEX:

@@ -131,8 +131,11 @@ class Mirror:
         self._sysctls.read()
 
     def notes(self) -> list[str]:
-        """In words, what of the host the topology does not say, and what flows therefore do not use."""
-        links = [record.note for record in self._links.records.values() if record.note]
+        """In words, what of the host the topology does not say, and what flows therefore do not use.
+
+        Devices that are down, as those that come with kinds of tunnels, are of no interest.
+        """
+        links = [record.note for record in self._links.records.values() if record.note and record.up]
         rules = [record.note for records in self._rules.records.values() for record in records if record.note]
         return [*links, *rules, *self._routes.notes()]
 

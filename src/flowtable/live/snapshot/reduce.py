@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.topology.bridge import Bridge
-from flowtable.topology.device import Address, AddrGenMode, link_local
+from flowtable.topology.device import Address, AddrGenMode, DeviceKind, link_local
 from flowtable.topology.rule import STANDARD
 from flowtable.topology.sysctl import Ipv4Conf, Ipv6Conf, NeighConf
 
@@ -36,20 +36,26 @@ _Conf = Ipv4Conf | Ipv6Conf | NeighConf
 def reduce(topology: MirroredTopology, services: list[Service]) -> None:
     """Make a host, which nobody mirrors any more, a box.
 
-    Gone are sysctls that are as everywhere, neighbours that did not answer, and addresses of
-    bridges and ports in forwarding databases. Neighbours of a box do not age, unless it is said,
-    so how long they last is not kept.
+    Gone are sysctls that are as everywhere, neighbours that did not answer, addresses of bridges
+    and ports in forwarding databases, and devices without a use that come with kinds of tunnels.
+    Neighbours of a box do not age, unless it is said, so how long they last is not kept.
     """
     topology.services[:] = services
     for neighbour in topology.neighbours:
         if not (neighbour.valid and neighbour.mac is not None and neighbour.device.ethernet):
             topology.neighbours.delete(neighbour)
-    for device in topology.devices.values():
+    for device in list(topology.devices.values()):
+        nameless = device.kind is DeviceKind.OTHER or (device.ethernet and not any(device.mac))
+        if nameless and not device.up and not device.addresses and not device.uppers:
+            topology.remove_device(device)
+            continue
         device.addresses[:] = [_without_usual_broadcast(address) for address in device.addresses]
         if isinstance(device, Bridge):
             own = device.own_stations()
             for entry in device.fdb:
                 entry.derived = entry.local and (entry.vid, entry.mac) in own
+                if entry.vid and not device.vlan_filtering:
+                    device.fdb.remove(entry)
         lacks = not any(link_local(address.address) for address in device.addresses)
         if device.up and device.ethernet and lacks:
             # It would get one.
