@@ -15,6 +15,7 @@ from flowtable.cli.fmt import fmt
 from flowtable.cli.monitor import monitor
 from flowtable.cli.print import print_command
 from flowtable.cli.reload import reload
+from flowtable.cli.route import route
 from flowtable.cli.run import run
 from flowtable.cli.snapshot import snapshot
 from flowtable.cli.status import status
@@ -34,6 +35,7 @@ main.add_command(fmt)
 main.add_command(devices)
 main.add_command(doctor)
 main.add_command(print_command)
+main.add_command(route)
 main.add_command(run)
 main.add_command(snapshot)
 main.add_command(down)

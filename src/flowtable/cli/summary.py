@@ -9,7 +9,7 @@ from flowtable.cli.reason import ranked, text
 from flowtable.clock import MILLISECOND, SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from flowtable.cli.reason import Reason
     from flowtable.cli.report import Report
@@ -21,22 +21,35 @@ _COUNT: Final = 11
 
 def summarise(report: Report) -> str:
     """The summary, plain text of at most 100 columns; the same for the same run."""
-    statistics = report.statistics
-    parts = [
+    return joined(
         _headline(report),
-        draw(statistics),
-        _fast_path(statistics) + _stacks(statistics),
+        *whole(report.statistics),
         _hardware(report),
         _table("what hardware did not do", _refused(report)),
         _table("packets that are no input", _passed_over(report)),
-        _table("packets that the flowtable let up the classic path", _rows(ranked(statistics.misses))),
-        _table("packets that flow add did not offload", _rows(ranked(statistics.refusals))),
-        _table("packets that were dropped", _rows(ranked(statistics.drops))),
-        _table("packets that reached a rule that cannot be evaluated", _places(statistics)),
-        _table("flows that ended", _rows(ranked(statistics.teardowns))),
+        *reasons(report.statistics),
         report.comparison.summary() if report.comparison else "",
-    ]
+    )
+
+
+def joined(*parts: str) -> str:
+    """Parts with an empty line between them, without those that have nothing to say."""
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def whole(statistics: Statistics) -> Iterator[str]:
+    """How many packets went which way."""
+    yield draw(statistics)
+    yield _fast_path(statistics) + _stacks(statistics)
+
+
+def reasons(statistics: Statistics) -> Iterator[str]:
+    """Why some did not go on, and what ended flows."""
+    yield _table("packets that the flowtable let up the classic path", _rows(ranked(statistics.misses)))
+    yield _table("packets that flow add did not offload", _rows(ranked(statistics.refusals)))
+    yield _table("packets that were dropped", _rows(ranked(statistics.drops)))
+    yield _table("packets that reached a rule that cannot be evaluated", _places(statistics))
+    yield _table("flows that ended", _rows(ranked(statistics.teardowns)))
 
 
 def _headline(report: Report) -> str:
@@ -99,8 +112,8 @@ def _passed_over(report: Report) -> list[tuple[int, str]]:
     return own + _rows(ranked(report.inputs.skipped))
 
 
-def _rows(reasons: Iterable[tuple[Reason, int]]) -> list[tuple[int, str]]:
-    return [(number, text(reason)) for reason, number in reasons]
+def _rows(counted: Iterable[tuple[Reason, int]]) -> list[tuple[int, str]]:
+    return [(number, text(reason)) for reason, number in counted]
 
 
 def _places(statistics: Statistics) -> list[tuple[int, str]]:

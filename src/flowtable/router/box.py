@@ -226,6 +226,11 @@ class Box:
         )
 
     @property
+    def due(self) -> int:
+        """When ``advance`` has something to do, if no frame comes before: nanoseconds, or ``NEVER``."""
+        return self._alarm.due
+
+    @property
     def waiting(self) -> int:
         """How many packets are in the box: fragments of a packet, and what waits for its next hop."""
         reassembly = self.reassembly4.waiting + self.reassembly6.waiting + self.local_reassembly6.waiting
