@@ -41,11 +41,17 @@ LOG_SIZE: Final = 1 << 20
 LOG_LINES: Final = 30
 """How much of the verifier's log an error shows: its end says what is wrong."""
 
+NO_PREALLOC: Final = 1 << 0
+"""A map takes memory for a value only when it gets it. Ref: BPF_F_NO_PREALLOC."""
+MMAPABLE: Final = 1 << 10
+"""An array whose memory processes may share. Ref: BPF_F_MMAPABLE."""
+
 _ENOENT: Final = 2
 _LINK_INFO: Final = 16
 """Words of ``struct bpf_link_info`` that are asked for."""
 _LINK_DEVICE: Final = 4
 """The one behind type, number, program and a gap."""
+_TEST_XDP_LIVE_FRAMES: Final = 1 << 1
 
 
 class BpfError(OSError):
@@ -248,6 +254,24 @@ class Program:
         )
         _check(self._library.bpf_prog_test_run_opts(self.fd, byref(options)), f"running {self.name}")
         return options.retval, left.raw[: options.data_size_out], options.duration
+
+    def send(self, frame: bytes, count: int) -> None:
+        """Run the program on so many copies of a frame, and do with each what it returns.
+
+        The pages of frames that were dropped or read come back as they are then.
+
+        Raises:
+            BpfError: the kernel refused to run it.
+        """
+        came = create_string_buffer(frame, len(frame))
+        options = _TestRun(
+            sz=sizeof(_TestRun),
+            data_in=addressof(came),
+            data_size_in=len(frame),
+            repeat=count,
+            flags=_TEST_XDP_LIVE_FRAMES,
+        )
+        _check(self._library.bpf_prog_test_run_opts(self.fd, byref(options)), f"running {self.name}")
 
 
 class BpfObject:

@@ -11,7 +11,7 @@ from importlib.resources import files
 from mmap import ALLOCATIONGRANULARITY, mmap
 from typing import Final
 
-from flowtable.datapath.bpf import BpfObject, Map, Program, RingBuffer, possible_cpus
+from flowtable.datapath.bpf import MMAPABLE, NO_PREALLOC, BpfObject, Map, Program, RingBuffer, possible_cpus
 from flowtable.datapath.layout import (
     MISSES,
     Config,
@@ -43,8 +43,6 @@ EVENTS_MAX: Final = 1 << 24
 
 _RECORD_HEADER: Final = 8
 _PAGE: Final = 4096
-_NO_PREALLOC: Final = 1
-_MMAPABLE: Final = 1024
 
 
 class XdpTables:
@@ -73,10 +71,10 @@ class XdpTables:
         loaded = BpfObject((files("flowtable.datapath") / OBJECT).read_bytes())
         loaded.set_constants(config)
         for name in ("flows4", "flows6"):
-            loaded.set_size(name, 2 * capacity, 0 if preallocate else _NO_PREALLOC)
+            loaded.set_size(name, 2 * capacity, 0 if preallocate else NO_PREALLOC)
         numbers = capacity + RESTING + 1
         loaded.set_size("next_hops", numbers + capacity)
-        loaded.set_size("entries", numbers, _MMAPABLE)
+        loaded.set_size("entries", numbers, MMAPABLE)
         loaded.set_size("ports", DEVICES)
         loaded.set_size("devices", DEVICES)
         loaded.set_size("events", _ring(capacity))

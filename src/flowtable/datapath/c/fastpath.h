@@ -106,6 +106,13 @@ static FT_INLINE enum ft_miss ft_decide(const struct ft_parsed *parsed, const ft
 	return FT_MISS_NONE;
 }
 
+#ifdef __bpf__
+/* Packets of a direction may be on several processors at once. */
+#define FT_ADD(counter, amount) __sync_fetch_and_add(&(counter), amount)
+#else
+#define FT_ADD(counter, amount) ((counter) += (amount))
+#endif
+
 /* Account a packet that goes through, and keep its flow alive.
  * Ref: net/netfilter/nf_flow_table_core.c:flow_offload_refresh. */
 static FT_INLINE void ft_count(const struct ft_flow *flow, struct ft_entry *entry, ft_u32 size, ft_u64 now,
@@ -113,8 +120,8 @@ static FT_INLINE void ft_count(const struct ft_flow *flow, struct ft_entry *entr
 {
 	struct ft_counter *counter = &entry->counters[flow->flags & FT_FLOW_REPLY ? 1 : 0];
 
-	counter->packets++;
-	counter->bytes += size;
+	FT_ADD(counter->packets, 1);
+	FT_ADD(counter->bytes, size);
 	counter->used = now;
 	if (now - entry->refreshed > config->granularity)
 		entry->refreshed = now;

@@ -48,16 +48,17 @@ static FT_INLINE enum ft_miss ft_parse_link(const ft_u8 *data, const ft_u8 *end,
 					    const struct ft_config *config, struct ft_parsed *parsed,
 					    ft_u16 *ethertype)
 {
-	ft_u8 depth = taken, tags = taken;
-	ft_u16 at = FT_ETHERNET;
 	ft_u16 type;
+	ft_u8 depth = taken;
 
 	if (data + FT_ETHERNET > end)
 		return FT_MISS_TRUNCATED;
 	type = ft_load16(data + 12);
+	parsed->network = FT_ETHERNET;
+	/* What is in front of a tag are tags, so the place of each in the frame is known by its number. */
 	FT_UNROLL
 	for (int i = 0; i <= FT_ENCAP_MAX; i++) {
-		const ft_u8 *header = data + at;
+		const ft_u8 *header = data + FT_ETHERNET + FT_TAG * i;
 
 		if (type == FT_ETH_IPV4 || type == FT_ETH_IPV6)
 			break;
@@ -74,7 +75,7 @@ static FT_INLINE enum ft_miss ft_parse_link(const ft_u8 *data, const ft_u8 *end,
 			parsed->link.encap[depth++].protocol = type;
 			parsed->payload = ft_load16(header + 4);
 			parsed->session = 1;
-			at += FT_PPPOE;
+			parsed->network = (ft_u16)(FT_ETHERNET + FT_TAG * i + FT_PPPOE);
 			protocol = ft_load16(header + 6);
 			if (protocol == FT_PPP_IPV4)
 				type = FT_ETH_IPV4;
@@ -82,24 +83,20 @@ static FT_INLINE enum ft_miss ft_parse_link(const ft_u8 *data, const ft_u8 *end,
 				type = FT_ETH_IPV6;
 			else
 				return FT_MISS_NOT_IP;
-		} else {
-			ft_u16 tci;
-
-			if (type == FT_ETH_QINQ && depth && !config->inner_8021ad)
-				return FT_MISS_ENCAPSULATION;
-			if (header + FT_TAG > end)
-				return FT_MISS_TRUNCATED;
-			tci = ft_load16(header);
-			parsed->priorities[tags++] = header[0] & 0xf0;
-			parsed->link.encap[depth].id = tci & config->tci_mask;
-			parsed->link.encap[depth++].protocol = type;
-			at += FT_TAG;
-			type = ft_load16(header + 2);
+			break;
 		}
+		if (type == FT_ETH_QINQ && depth && !config->inner_8021ad)
+			return FT_MISS_ENCAPSULATION;
+		if (header + FT_TAG > end)
+			return FT_MISS_TRUNCATED;
+		parsed->link.encap[depth].id = ft_load16(header) & config->tci_mask;
+		parsed->link.encap[depth].protocol = type;
+		parsed->priorities[depth++] = header[0] & 0xf0;
+		parsed->network = (ft_u16)(FT_ETHERNET + FT_TAG * (i + 1));
+		type = ft_load16(header + 2);
 	}
 	parsed->link.depth = depth;
-	parsed->tags = tags;
-	parsed->network = at;
+	parsed->tags = (ft_u8)(depth - parsed->session);
 	*ethertype = type;
 	return FT_MISS_NONE;
 }
