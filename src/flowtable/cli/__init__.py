@@ -13,6 +13,7 @@ from flowtable.cli.flows import flows
 from flowtable.cli.flush import flush
 from flowtable.cli.fmt import fmt
 from flowtable.cli.monitor import monitor
+from flowtable.cli.nft import nft
 from flowtable.cli.print import print_command
 from flowtable.cli.reload import reload
 from flowtable.cli.route import route
@@ -42,6 +43,7 @@ main.add_command(down)
 main.add_command(flows)
 main.add_command(flush)
 main.add_command(monitor)
+main.add_command(nft)
 main.add_command(reload)
 main.add_command(status)
 main.add_command(top)

@@ -13,6 +13,8 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from flowtable.live.nft.program import NOT_INSTALLED, real_nft
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
@@ -148,12 +150,13 @@ def nft(*arguments: str, text: str = "") -> str:
     Raises:
         LoadError: it refuses, or is not there.
     """
+    program = real_nft()
+    if program is None:
+        raise LoadError(NOT_INSTALLED)
     try:
         done = subprocess.run(
-            ["nft", *arguments], input=text, capture_output=True, text=True, check=False, timeout=300
+            [program, *arguments], input=text, capture_output=True, text=True, check=False, timeout=300
         )
-    except FileNotFoundError:
-        raise LoadError("nft is not installed (Debian: apt-get install nftables)") from None
     except subprocess.TimeoutExpired:
         raise LoadError("nft does not come to an end") from None
     if done.returncode:

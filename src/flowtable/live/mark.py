@@ -21,13 +21,13 @@ _CONDITIONS: Final = (
     "meta l4proto . ct status & assured { tcp . assured, udp . 0, udp . assured, gre . 0, gre . assured }",
     # IPS_SEQ_ADJUST, IPS_DYING, IPS_NAT_CLASH, IPS_HELPER
     "ct status & (confirmed | 0x40 | 0x200 | 0x1000 | 0x2000) == confirmed",
-    # IPv4 without options, or IPv6: the first byte of either.
-    "@nh,0,8 { 0x45, 0x60-0x6f }",
+    # IPv4 has no options, going by its first byte; that of IPv6 is another.
+    "@nh,0,8 != 0x46-0x4f",
     "meta ipsec missing",
 )
 _LISTED: Final = (
     r"meta l4proto \. ct status & \S+ \{ [^{}]*\} "
-    r"ct status [^@{}]+ @nh,0,8 \{ [^{}]*\} meta ipsec (?:missing|0) "
+    r"ct status [^@{}]+ @nh,0,8 != \S+ meta ipsec (?:missing|0) "
     r"(?:ct label ! (?P<label>\d+) ct label set (?P=label)"
     r"|ct mark & (?P<mark>0x[0-9a-f]+) == 0x0+ ct mark set ct mark \| (?P=mark))(?![0-9a-f])"
 )

@@ -27,12 +27,13 @@ _END: Final = "\t}"
 _BEFORE_FLOWTABLES: Final = re.compile(r"\t(?:set|map|counter|quota|limit|ct|synproxy|secmark) .*\{")
 
 
-def rejoin_text(listing: str, flowtables: Iterable[Kept]) -> str:
+def rejoin_text(listing: str, flowtables: Iterable[Kept], *, sets: bool = False) -> str:
     """Put flowtables, and the rules that add flows to them, into a listing.
 
     Args:
         listing: what nft printed, whatever its options.
         flowtables: the flowtables that the kernel remembers.
+        sets: it is a list of sets, which has no flowtables.
     """
     known = {each.key: each for each in flowtables}
     named = _by_mark(known.values())
@@ -47,7 +48,7 @@ def rejoin_text(listing: str, flowtables: Iterable[Kept]) -> str:
         elif table is None:
             written.append(_rule(line, key, named))
         elif line == "}":
-            written += [*_table(table, key, known), line]
+            written += [*_table(table, key, known, sets=sets), line]
             table = None
         else:
             table.append(_rule(line, key, named))
@@ -70,7 +71,9 @@ def _rule(line: str, table: tuple[Family, str], named: Names) -> str:
     return LISTED.sub(flow_add, line) if "@nh,0,8" in line else line
 
 
-def _table(lines: list[str], table: tuple[Family, str], known: Mapping[Key, Kept]) -> list[str]:
+def _table(
+    lines: list[str], table: tuple[Family, str], known: Mapping[Key, Kept], *, sets: bool
+) -> list[str]:
     """The lines of a table without its end, flowtables behind its sets as nft lists them."""
     head, blocks = _blocks(lines)
     kept: list[list[str]] = []
@@ -86,6 +89,8 @@ def _table(lines: list[str], table: tuple[Family, str], known: Mapping[Key, Kept
         kept.append(block)
         if _BEFORE_FLOWTABLES.match(block[0]):
             place = len(kept)
+    if sets:  # nft puts no blank lines between them there
+        return [*head, *(line for block in kept for line in block)]
     kept[place:place] = flowtables
     return [*head, *(line for index, block in enumerate(kept) for line in (*([""] if index else []), *block))]
 
@@ -107,7 +112,7 @@ def _blocks(lines: list[str]) -> tuple[list[str], list[list[str]]]:
     return head, blocks
 
 
-def rejoin_json(document: Json, flowtables: Iterable[Kept]) -> Json:
+def rejoin_json(document: Json, flowtables: Iterable[Kept], *, sets: bool = False) -> Json:
     """The same for a document that ``nft -j`` printed."""
     known = {each.key: each for each in flowtables}
     named = _by_mark(known.values())
@@ -115,7 +120,9 @@ def rejoin_json(document: Json, flowtables: Iterable[Kept]) -> Json:
         return document
     items = document["nftables"]
     assert isinstance(items, list)
-    return {**document, "nftables": [_item(item, known, named) for item in items]}
+    joined = [_item(item, known, named) for item in items]
+    shown = [item for item in joined if not (sets and isinstance(item, Mapping) and "flowtable" in item)]
+    return {**document, "nftables": shown}
 
 
 def _item(item: Json, known: Mapping[Key, Kept], named: Names) -> Json:
@@ -138,7 +145,8 @@ def _item(item: Json, known: Mapping[Key, Kept], named: Names) -> Json:
 def _statements(statements: list[Json], table: tuple[Family, str], named: Names) -> list[Json]:
     written: list[Json] = []
     for statement in statements:
-        written.append(statement)
+        # A chain without a name is its text.
+        written.append(_rule(statement, table, named) if isinstance(statement, str) else statement)
         mark = _set_by(statement)
         name = None if mark is None else named.get((*table, mark))
         if name is not None and tuple(map(_read, written[-len(_READ) - 2 : -2])) == _READ:

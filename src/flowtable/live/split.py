@@ -187,7 +187,8 @@ class _Edits:
 
     def _index(self, span: Span) -> int:
         tokens = self._tokens[id(span.source)]
-        return bisect_left(tokens, (span.line, span.first), key=lambda token: (token.line, token.first))
+        place, end = (span.line, span.first), len(tokens) - 1
+        return bisect_left(tokens, place, hi=end, key=lambda token: (token.line, token.first))
 
     def _cut_block(self, name: Span) -> None:
         """Take out a declaration in a table block."""

@@ -8,8 +8,9 @@ Ref: nftables src/rule.c:do_command_list, src/expression.c:expr_describe.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar, assert_never
+from typing import TYPE_CHECKING, Final, TypeVar, assert_never
 
 from flowtable.ruleset.change import Get
 from flowtable.ruleset.command import Kind
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+
+_EMPTY_TABLE: Final = re.compile(r" \{(?: # handle \d+)?\n\}\n")
 
 
 def answer(ruleset: Ruleset, query: Listing | Get | Describe, show: Show) -> str:
@@ -88,7 +91,9 @@ def _list(ruleset: Ruleset, query: Listing, show: Show) -> str:
     text = show(Ruleset({(part.family, part.name): part for part in parts}))
     if whole:
         return text
-    return text.replace(" {\n}\n" if query.kind is Kind.TABLE else "\n\n", "\n")
+    if query.kind is Kind.TABLE:
+        return _EMPTY_TABLE.sub("\n", text)
+    return text.replace("\n\n", "\n")
 
 
 def _tables(ruleset: Ruleset, query: Listing) -> list[Table]:
@@ -102,9 +107,10 @@ def _tables(ruleset: Ruleset, query: Listing) -> list[Table]:
 
 
 def _part(table: Table, query: Listing) -> Table:
-    """A table with nothing but what is asked for; without a handle, which such listings do not show."""
+    """A table with nothing but what is asked for; it has a handle if it is listed itself."""
+    handle = table.handle if query.kind is Kind.TABLE else 0
     part = replace(
-        table, chains={}, sets={}, flowtables={}, objects={}, dormant=False, comment=None, handle=0
+        table, chains={}, sets={}, flowtables={}, objects={}, dormant=False, comment=None, handle=handle
     )
     every = query.scope is Scope.EVERY
     match query.kind:

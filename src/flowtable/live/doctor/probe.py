@@ -54,6 +54,12 @@ def probe() -> Facts:
     )
 
 
+def has_flowtable() -> bool | None:
+    """Whether the kernel has nf_flow_table; None where it cannot be told."""
+    release = os.uname().release
+    return _flowtable(release, _options(release)[0])
+
+
 def _read(path: str) -> str:
     try:
         return Path(path).read_text()

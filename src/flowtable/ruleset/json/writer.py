@@ -54,7 +54,8 @@ def document(
     """What is in the array ``nftables``."""
     yield {"metainfo": _METAINFO}
     for table in ruleset.tables.values():
-        yield {"table": _table(table)}
+        if table.handle:
+            yield {"table": _table(table)}
         for item in table.objects.values():
             yield {item.kind.value: _object(table, item, stateless=stateless)}
         for declared in table.sets.values():
