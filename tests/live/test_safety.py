@@ -300,6 +300,24 @@ def test_a_namespace_that_is_deleted_does_not_keep_the_service_from_ending(line)
     assert service.process.wait(30) == 0
 
 
+@pytest.mark.parametrize(("more", "where"), [("", "tc ingress"), (",+net_raw", "xdp native")])
+def test_a_few_capabilities_are_enough(line, monkeypatch, tmp_path, more, where):
+    few = tmp_path / "python"
+    few.write_text(
+        f'#!/bin/sh\nexec setpriv --bounding-set=-all,+net_admin,+bpf,+perfmon{more} {sys.executable} "$@"\n'
+    )
+    few.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(few))
+    service = line.world.up(line.router, RULES)
+    monkeypatch.undo()
+    with service.events() as events:
+        exchange = connect(line)
+        events.until("added")
+        exchange.run()
+    assert [device.where for device in service.status.devices] == [where, where]
+    service.stop()
+
+
 def test_a_client_that_only_connects_disturbs_nobody(line):
     service = line.world.up(line.router, RULES)
     with socket.socket(socket.AF_UNIX) as silent, socket.socket(socket.AF_UNIX) as loud:

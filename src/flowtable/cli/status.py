@@ -39,6 +39,8 @@ def _lines(status: Status) -> Iterator[str]:
         )
     yield f"flows     {status.flows} of {status.capacity}; {status.added} added so far"
     yield f"refused   {status.refused}"
+    for count in status.refusals:
+        yield f"refused   {count.count} {count.name}: {count.text}"
     for count in status.ended:
         yield f"ended     {count.count} {count.name}: {count.text}"
     for count in status.packets:

@@ -18,6 +18,18 @@ from flowtable.live.place import HeldError
 from flowtable.live.service import Options, Service
 from flowtable.live.spawn import spawn
 
+_LAST_PORT = 65535
+
+
+def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, int] | None:
+    """Take HOST:PORT apart."""
+    if value is None:
+        return None
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > _LAST_PORT:
+        raise click.BadParameter(f"expected HOST:PORT, got {value!r}.", ctx, param)
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
 
 @click.command()
 @click.option(
@@ -44,8 +56,21 @@ from flowtable.live.spawn import spawn
     show_default=True,
     help="For how many flows there is room.",
 )
+@click.option(
+    "--metrics",
+    metavar="ADDRESS",
+    callback=_address,
+    help="Hand out metrics for Prometheus there: HOST:PORT, or :PORT for every address.",
+)
 @click.option("--detach", "-d", is_flag=True, help="Go on in the background once it serves.")
-def up(path: str | None, no_rules: bool, xdp: str, capacity: int, detach: bool) -> None:
+def up(
+    path: str | None,
+    no_rules: bool,
+    xdp: str,
+    capacity: int,
+    metrics: tuple[str, int] | None,
+    detach: bool,
+) -> None:
     """Load RULESET and keep the connections that its rules offload on the fast path.
 
     Runs until it is told to end: by flowtable down, or by a signal. Then packets take the
@@ -54,9 +79,16 @@ def up(path: str | None, no_rules: bool, xdp: str, capacity: int, detach: bool) 
     if (path is None) != no_rules:
         raise click.UsageError("Give a ruleset with -f, or --no-rules.")
     if detach:
-        _spawn("--no-rules" if path is None else f"--file={path}", f"--xdp={xdp}", f"--capacity={capacity}")
+        arguments = [
+            "--no-rules" if path is None else f"--file={path}",
+            f"--xdp={xdp}",
+            f"--capacity={capacity}",
+        ]
+        if metrics is not None:
+            arguments.append(f"--metrics=[{metrics[0]}]:{metrics[1]}")
+        _spawn(*arguments)
     else:
-        _serve(Options(None if path is None else Path(path).resolve(), Choice(xdp), capacity))
+        _serve(Options(None if path is None else Path(path).resolve(), Choice(xdp), capacity), metrics)
 
 
 def _spawn(*arguments: str) -> None:
@@ -66,11 +98,11 @@ def _spawn(*arguments: str) -> None:
         raise InputError(str(error)) from None
 
 
-def _serve(options: Options) -> None:
+def _serve(options: Options, metrics: tuple[str, int] | None) -> None:
     # Nothing that a flow brings with it refers to itself, and looking for what does takes long.
     gc.disable()
     try:
-        Loop(Service(options)).run()
+        Loop(Service(options), metrics).run()
     except (HeldError, LoadError) as error:
         raise InputError(str(error)) from None
     except BpfError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,10 @@ def status(service: Service) -> Status:
         flows=sum(map(len, service.engine.flowtables)),
         capacity=service.options.capacity,
         refused=service.engine.refusals,
+        refusals=tuple(
+            CountRow(reason.name, count, reason.text)
+            for reason, count in Counter(refused.reason for refused in service.engine.refused).most_common()
+        ),
         added=service.engine.added,
         ended=service.journal.ended_rows,
         packets=tuple(

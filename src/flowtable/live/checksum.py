@@ -69,14 +69,25 @@ class Checksums:
         """
         self._clock = clock
         self._watched: dict[int, _Watch | None] = {}
+        self._unseen: set[int] = set()
 
     def watch(self, device: Device) -> None:
-        """Begin to look at what a device receives, if it is of a kind that passes such packets on."""
-        if device.index not in self._watched:
-            self._watched[device.index] = _Watch(device) if driver(device.name) in _DRIVERS else None
+        """Begin to look at what a device receives, if it is of a kind that passes such packets on.
+
+        Without CAP_NET_RAW it is not to be seen, and counts as not whole.
+        """
+        if device.index in self._watched:
+            return
+        self._watched[device.index] = None
+        if driver(device.name) in _DRIVERS:
+            try:
+                self._watched[device.index] = _Watch(device)
+            except PermissionError:
+                self._unseen.add(device.index)
 
     def forget(self, index: int) -> None:
         """Stop looking at a device."""
+        self._unseen.discard(index)
         watch = self._watched.pop(index, None)
         if watch is not None:
             watch.close()
@@ -84,7 +95,9 @@ class Checksums:
     def whole(self, device: Device) -> bool:
         """Whether packets from a device have their checksums, as far as was seen."""
         watch = self._watched.get(device.index)
-        return watch is None or watch.whole(self._clock())
+        if watch is None:
+            return device.index not in self._unseen
+        return watch.whole(self._clock())
 
     def close(self) -> None:
         """Stop looking."""

@@ -124,6 +124,7 @@ class Status:
         flows: how many connections are on the fast path.
         capacity: for how many there is room.
         refused: how many connections are refused at the moment.
+        refusals: those by reason.
         added: how many flows were added so far.
         ended: how many ended, by reason.
         packets: how many took the fast path, and by reason, the classic path.
@@ -141,6 +142,7 @@ class Status:
     flows: int
     capacity: int
     refused: int
+    refusals: tuple[CountRow, ...]
     added: int
     ended: tuple[CountRow, ...]
     packets: tuple[CountRow, ...]

@@ -10,10 +10,12 @@ from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from typing import TYPE_CHECKING, Final
 
 from flowtable.clock import SECOND
-from flowtable.live.answers import answers
+from flowtable.live.answers import answers, status
 from flowtable.live.control import Event, Monitor, Stop
 from flowtable.live.endpoint import CLIENTS, Endpoint, Peer
 from flowtable.live.load import LoadError
+from flowtable.live.metrics import CLIENTS as SCRAPERS
+from flowtable.live.metrics import MetricsEndpoint, Scraper, exposition
 from flowtable.live.place import socket_path
 from flowtable.live.systemd import notify
 
@@ -31,17 +33,22 @@ _LONGEST: Final = 1.0
 class Loop:
     """Runs a service until it is told to stop."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, metrics: tuple[str, int] | None = None) -> None:
         """Make ready to run.
 
+        Args:
+            service: what to run.
+            metrics: host and port at which to hand out metrics, None for nowhere.
+
         Raises:
-            OSError: the control socket cannot be made.
+            OSError: a socket cannot be made.
         """
         self._service = service
-        self._peers: set[Peer] = set()
+        self._clients: dict[Peer | Scraper, None] = {}
         self._stop: Stop | None = None
         self._stopper: Peer | None = None
         self._signals: list[int] = []
+        self._metrics = None if metrics is None else MetricsEndpoint(*metrics)
         self._endpoint = Endpoint(socket_path())
 
     def run(self) -> None:
@@ -61,6 +68,9 @@ class Loop:
                 service.generations.fileno(): service.rules_changed,
                 self._endpoint.fileno(): self._connected,
             }
+            if self._metrics is not None:
+                stack.enter_context(closing(self._metrics))
+                self._sources[self._metrics.fileno()] = self._scraped
             for fd in self._sources:
                 self._selector.register(fd, EVENT_READ)
             notify("READY=1", "STATUS=serving")
@@ -78,11 +88,16 @@ class Loop:
             if fd in ready:
                 read()
         for key in ready.values():
-            if isinstance(key.fileobj, Peer):
-                self._hear(key.fileobj)
+            match key.fileobj:
+                case Peer() as peer:
+                    self._hear(peer)
+                case Scraper() as scraper:
+                    scraper.read(lambda: exposition(status(self._service)))
+                case _:
+                    pass
         self._service.advance(time.monotonic_ns())
-        for peer in list(self._peers):
-            self._look_after(peer)
+        for client in list(self._clients):
+            self._look_after(client)
 
     def _patience(self) -> float:
         due = self._service.next_due
@@ -124,12 +139,23 @@ class Loop:
         peer = self._endpoint.accept()
         if peer is None:
             return
-        if len(self._peers) >= CLIENTS:
+        if sum(isinstance(client, Peer) for client in self._clients) >= CLIENTS:
             peer.fail(f"{CLIENTS} clients are connected already")
             peer.close()
             return
-        self._peers.add(peer)
+        self._clients[peer] = None
         self._selector.register(peer, EVENT_READ)
+
+    def _scraped(self) -> None:
+        assert self._metrics is not None
+        scraper = self._metrics.accept()
+        if scraper is None:
+            return
+        others = [client for client in self._clients if isinstance(client, Scraper)]
+        if len(others) >= SCRAPERS:
+            others[0].close()
+        self._clients[scraper] = None
+        self._selector.register(scraper, EVENT_READ)
 
     def _hear(self, peer: Peer) -> None:
         request = peer.read()
@@ -151,21 +177,21 @@ class Loop:
                     peer.fail(str(error))
 
     def _tell(self, event: Event) -> None:
-        for peer in self._peers:
-            if peer.monitors:
-                peer.tell(event)
+        for client in self._clients:
+            if isinstance(client, Peer) and client.monitors:
+                client.tell(event)
 
-    def _look_after(self, peer: Peer) -> None:
-        if peer.busy:
-            peer.write()
-        if peer.closed:
-            self._peers.discard(peer)
-            self._selector.unregister(peer)
-            if not any(each.monitors for each in self._peers):
+    def _look_after(self, client: Peer | Scraper) -> None:
+        if client.busy:
+            client.write()
+        if client.closed:
+            del self._clients[client]
+            self._selector.unregister(client)
+            if not any(isinstance(each, Peer) and each.monitors for each in self._clients):
                 self._service.journal.tell = None
         else:
-            self._selector.modify(peer, EVENT_READ | (EVENT_WRITE if peer.busy else 0))
+            self._selector.modify(client, EVENT_READ | (EVENT_WRITE if client.busy else 0))
 
     def _hang_up(self) -> None:
-        for peer in self._peers:
-            peer.close()
+        for client in self._clients:
+            client.close()
