@@ -511,7 +511,8 @@ def test_linux_leaves_a_client_that_roamed_alone_for_as_long_as_it_is_sent_to() 
 
 def test_a_client_roams_to_where_the_flowtable_is_not() -> None:
     rig, talk = talking("bridge")
-    rig.box.flowtables.get(Family.INET, "gw", "f").declaration.devices = ("lan-0", "wan")
+    flowtable = rig.box.flowtables.get(Family.INET, "gw", "f")
+    flowtable.declare(replace(flowtable.declaration, devices=("lan-0", "wan")))
     move(rig, rig.stacks[0], 0)
     announce(rig, rig.stacks[0], 0)
     before = rig.box.statistics.bypass

@@ -13,7 +13,7 @@ from flowtable.flows.refusal import Refusal
 from flowtable.packet.packet import GRE, ICMP, IPV4, TCP, UDP, CtInfo, Packet
 from flowtable.profile import DEFAULT, LINUX_5_13, LINUX_6_12, LINUX_6_18, Profile
 from flowtable.topology.route import Route, RouteType
-from tests.flows.support import CLIENT, PUBLIC, SERVER, START, World, packed
+from tests.flows.support import CLIENT, PUBLIC, SERVER, START, World, declaration, packed
 
 SCTP = 132
 
@@ -236,7 +236,7 @@ ORDER: list[tuple[Refusal, Callable[[World, Packet, Connection], None]]] = [
     (Refusal.NAT_CLASH, lambda w, p, c: setattr(c, "status", c.status | Status.NAT_CLASH)),
     (Refusal.UNCONFIRMED, lambda w, p, c: setattr(c, "status", c.status & ~Status.CONFIRMED)),
     (Refusal.OFFLOADED, lambda w, p, c: setattr(c, "status", c.status | Status.OFFLOAD)),
-    (Refusal.INPUT_DEVICE, lambda w, p, c: setattr(w.flowtable.declaration, "devices", ())),
+    (Refusal.INPUT_DEVICE, lambda w, p, c: w.flowtable.declare(declaration(devices=()))),
     (Refusal.DYING, lambda w, p, c: setattr(c, "status", c.status | Status.DYING)),
 ]
 

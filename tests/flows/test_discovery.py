@@ -19,7 +19,7 @@ from flowtable.topology.route import Route
 from flowtable.topology.tunnel import Tunnel
 from tests.flows import stacks
 from tests.flows.stacks import Builder, Stack
-from tests.flows.support import CLIENT, CLIENT_MAC, World, packed
+from tests.flows.support import CLIENT, CLIENT_MAC, World, declaration, packed
 
 
 def bridge_of(world: World) -> Bridge:
@@ -95,7 +95,7 @@ CASES: list[tuple[Refusal, Callable[[Builder], Stack], Spoil, bool]] = [
     ),
     (Refusal.BRIDGE_PORT, stacks.nic, into_a_bridge, False),
     (Refusal.NO_SESSION, stacks.pppoe, lambda w: setattr(w.lan, "session", 0), True),
-    (Refusal.INPUT_DEVICE, stacks.bridge, lambda w: setattr(w.flowtable.declaration, "devices", ()), True),
+    (Refusal.INPUT_DEVICE, stacks.bridge, lambda w: w.flowtable.declare(declaration(devices=())), True),
 ]
 
 

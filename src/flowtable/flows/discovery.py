@@ -6,7 +6,7 @@ net/netfilter/nf_flow_table_path.c (since 6.19).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flowtable.flows.refusal import Refusal
 from flowtable.flows.side import Side, Transmit
@@ -34,44 +34,74 @@ if TYPE_CHECKING:
     from flowtable.topology.topology import Topology
 
 
-def discover(
-    topology: Topology,
-    profile: Profile,
-    devices: Collection[str],
-    routed: Device,
-    next_hop: bytes,
-    mac: bytes | None = None,
-    *,
-    offload: bool = False,
-) -> Side | Refusal:
-    """What is on one side of a flow.
+_KNOWN: Final = 4096
+"""Sides that are remembered at most."""
 
-    Args:
+
+class Discovery:
+    """Finds what is on one side of flows, and remembers it until the box changes: flows share sides.
+
+    Attributes:
         topology: the box.
         profile: how the way is found, and what happens where it is not.
         devices: names of the devices of the flowtable.
-        routed: the device of the route.
-        next_hop: the neighbour on it, 4 or 16 bytes.
-        mac: the MAC address to look for, instead of the neighbour's.
-        offload: whether the flowtable has ``flags offload``: packets then leave directly from every
-            Ethernet device, so that hardware and software send the same.
-
-    Returns:
-        The side; or why there is none, which only profiles with ``require_path`` say.
     """
-    given = mac
-    if mac is None:
-        mac = _neighbour(topology, routed, next_hop)
-    if mac is None and routed.ethernet and not profile.sound_path:
-        # The kernel insists on the neighbour also where it does not matter.
-        return _as_routed(routed, next_hop)
-    hops = forward_path(topology, profile, routed, mac)
-    if isinstance(hops, PathFailure):
-        return Refusal[hops.name] if profile.require_path else _as_routed(routed, next_hop)
-    side = _interpret(hops, profile, routed, next_hop, given, offload=offload)
-    if isinstance(side, Side) and not profile.require_devices and side.port.name not in devices:
-        return _as_routed(routed, next_hop)
-    return side
+
+    __slots__ = ("_changes", "_known", "_offload", "devices", "profile", "topology")
+
+    def __init__(
+        self, topology: Topology, profile: Profile, devices: Collection[str], *, offload: bool = False
+    ) -> None:
+        """Know nothing yet.
+
+        Args:
+            topology: the box.
+            profile: how the way is found.
+            devices: names of the devices of the flowtable.
+            offload: whether the flowtable has ``flags offload``: packets then leave directly from
+                every Ethernet device, so that hardware and software send the same.
+        """
+        self.topology = topology
+        self.profile = profile
+        self.devices = devices
+        self._offload = offload
+        self._known: dict[tuple[Device, bytes, bytes | None], Side | Refusal] = {}
+        self._changes = topology.changes
+
+    def side(self, routed: Device, next_hop: bytes, mac: bytes | None = None) -> Side | Refusal:
+        """One side of a flow.
+
+        Args:
+            routed: the device of the route.
+            next_hop: the neighbour on it, 4 or 16 bytes.
+            mac: the MAC address to look for, instead of the neighbour's.
+
+        Returns:
+            The side; or why there is none, which only profiles with ``require_path`` say.
+        """
+        changes = self.topology.changes
+        if changes != self._changes or len(self._known) >= _KNOWN:
+            self._known.clear()
+            self._changes = changes
+        key = (routed, next_hop, mac)
+        side = self._known.get(key)
+        if side is None:
+            side = self._known[key] = self._discover(routed, next_hop, mac)
+        return side
+
+    def _discover(self, routed: Device, next_hop: bytes, given: bytes | None) -> Side | Refusal:
+        topology, profile = self.topology, self.profile
+        mac = _neighbour(topology, routed, next_hop) if given is None else given
+        if mac is None and routed.ethernet and not profile.sound_path:
+            # The kernel insists on the neighbour also where it does not matter.
+            return _as_routed(routed, next_hop)
+        hops = forward_path(topology, profile, routed, mac)
+        if isinstance(hops, PathFailure):
+            return Refusal[hops.name] if profile.require_path else _as_routed(routed, next_hop)
+        side = _interpret(hops, profile, routed, next_hop, given, offload=self._offload)
+        if isinstance(side, Side) and not profile.require_devices and side.port.name not in self.devices:
+            return _as_routed(routed, next_hop)
+        return side
 
 
 def _neighbour(topology: Topology, device: Device, address: bytes) -> bytes | None:

@@ -11,6 +11,7 @@ from flowtable.clock import SECOND
 from flowtable.conntrack.connection import Status
 from flowtable.flows import fixup, mirror, skipped
 from flowtable.flows.admission import refuse, refuse_connection
+from flowtable.flows.discovery import Discovery
 from flowtable.flows.entry import FlowEntry, FlowFlag
 from flowtable.flows.offer import Offer
 from flowtable.flows.refusal import Refusal
@@ -92,6 +93,7 @@ class Flowtable:
         self._alarm = alarm
         self._created = now
         self._offloading = offloading
+        self._discovery = Discovery(topology, profile, declaration.devices, offload=offloading is not None)
         self._entries: dict[FlowEntry, None] = {}
         self._keys: dict[FlowKey, FlowEntry] = {}
         self._idle = fixup.idle_timeouts(profile, topology.sysctls)
@@ -136,9 +138,7 @@ class Flowtable:
 
     def _offload(self, offer: Offer, now: int) -> Refusal | None:
         profile = self._profile
-        ways = find_ways(
-            offer, profile, self._topology, self.declaration.devices, offload=self._offloading is not None
-        )
+        ways = find_ways(offer, self._discovery)
         if isinstance(ways, Refusal):
             return ways
         connection = offer.connection
@@ -183,6 +183,9 @@ class Flowtable:
         for entry in self._entries:
             self.look(entry)
         self.declaration = declaration
+        self._discovery = Discovery(
+            self._topology, self._profile, declaration.devices, offload=self._offloading is not None
+        )
         if self._offloading is not None:
             self._offloading.rebind(declaration)
 
@@ -209,13 +212,7 @@ class Flowtable:
         """
         if entry.flags & FlowFlag.TEARDOWN:
             return
-        tracks = retrace(
-            entry,
-            self._profile,
-            self._topology,
-            self.declaration.devices,
-            offload=self._offloading is not None,
-        )
+        tracks = retrace(entry, self._discovery)
         if isinstance(tracks, Refusal):
             self.teardown(entry, _LOST.get(tracks, Teardown.PATH), now)
             return

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from flowtable.conntrack.connection import Status
 from flowtable.conntrack.tuple import ORIGINAL, REPLY
-from flowtable.flows.discovery import discover
 from flowtable.flows.entry import Direction, FlowFlag
 from flowtable.flows.refusal import Refusal
 from flowtable.flows.side import Side, Transmit
@@ -23,9 +22,8 @@ from flowtable.topology.route import REJECTING, Route, RouteType
 from flowtable.topology.vrf import domain
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from flowtable.conntrack.tuple import Tuple
+    from flowtable.flows.discovery import Discovery
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.offer import Offer
     from flowtable.profile import Profile
@@ -45,27 +43,18 @@ Track: TypeAlias = tuple[Side, Side]
 _ports = Struct("!HH").pack
 
 
-def find_ways(
-    offer: Offer,
-    profile: Profile,
-    topology: Topology,
-    devices: Collection[str],
-    *,
-    offload: bool = False,
-) -> tuple[Direction, Direction] | Refusal:
+def find_ways(offer: Offer, discovery: Discovery) -> tuple[Direction, Direction] | Refusal:
     """Both directions of the flow of a connection.
 
     Args:
         offer: a connection that may be added, and how packets of it were routed.
-        profile: how the return route and the way below the devices are found, and whether the
+        discovery: of the flowtable; its profile says how the return route is found, and whether the
             devices have to be listed.
-        topology: the box.
-        devices: names of the devices of the flowtable.
-        offload: whether the flowtable has hardware.
 
     Returns:
         The original and the reply direction, or why there are none.
     """
+    topology, profile, devices = discovery.topology, discovery.profile, discovery.devices
     connection, route, iif, mark = offer.connection, offer.route, offer.iif, offer.mark
     there, back = (REPLY, ORIGINAL) if offer.reply else (ORIGINAL, REPLY)
     sender, receiver = connection.tuple(there).src, connection.tuple(back).src
@@ -77,15 +66,15 @@ def find_ways(
     if oif is None or answers is None or answers.device is None:
         return Refusal.NO_ROUTE
 
-    target = discover(topology, profile, devices, oif, _next_hop(route, receiver), offload=offload)
-    source = discover(topology, profile, devices, answers.device, _next_hop(answers, sender), offload=offload)
+    target = discovery.side(oif, _next_hop(route, receiver))
+    source = discovery.side(answers.device, _next_hop(answers, sender))
     if isinstance(target, Refusal):
         return target
     if isinstance(source, Refusal):
         return source
     entrance = source
     if profile.return_route is ReturnRoute.ROUTED and iif not in (answers.device, domain(answers.device)):
-        other = discover(topology, profile, devices, iif, sender, offer.station, offload=offload)
+        other = discovery.side(iif, sender, offer.station)
         if isinstance(other, Refusal):
             return other
         entrance = other
@@ -106,9 +95,7 @@ def find_ways(
     )
 
 
-def retrace(
-    entry: FlowEntry, profile: Profile, topology: Topology, devices: Collection[str], *, offload: bool = False
-) -> tuple[Track, Track] | Refusal:
+def retrace(entry: FlowEntry, discovery: Discovery) -> tuple[Track, Track] | Refusal:
     """The ways of a flow, found anew over the routes that it has.
 
     A side whose neighbour is not known for the moment stays as it was: its packets wait for the
@@ -122,14 +109,12 @@ def retrace(
     def again(side: Side) -> Side | Refusal:
         if side in known:
             return known[side]
-        found = discover(
-            topology, profile, devices, side.routed, side.next_hop, side.station, offload=offload
-        )
+        found = discovery.side(side.routed, side.next_hop, side.station)
         if found is Refusal.NO_NEIGHBOUR:
             found = side
         if isinstance(found, Refusal):
             return found
-        if profile.require_devices and found.port.name not in devices:
+        if discovery.profile.require_devices and found.port.name not in discovery.devices:
             return Refusal.OUTPUT_DEVICE
         known[side] = found
         return found

@@ -78,10 +78,12 @@ class Topology:
         sysctls: set these before devices are added.
         services: what listens on the box.
         hardware: what forwards flows besides the box's processors.
+        changes: how many changes listeners were told of.
     """
 
     def __init__(self, sysctls: Sysctls | None = None) -> None:
         self._listeners: list[Listener] = []
+        self.changes = 0
         self.sysctls = Sysctls() if sysctls is None else sysctls
         self.devices: dict[str, Device] = {}
         self.indexes: dict[int, Device] = {}
@@ -105,6 +107,7 @@ class Topology:
         return lambda: self._listeners.remove(listener)
 
     def _notify(self, event: Event) -> None:
+        self.changes += 1
         for listener in list(self._listeners):
             listener(event)
 

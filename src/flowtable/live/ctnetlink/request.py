@@ -6,6 +6,7 @@ Ref: net/netfilter/nf_conntrack_netlink.c:ctnl_cb.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
@@ -142,19 +143,24 @@ class Change:
             name = attribute(CtaNested.HELP_NAME, self.helper.encode() + b"\0")
             fields.append(nested(Cta.HELP, name))
         if self.tcp is not None:
-            original, reply = self.tcp
-            info = nested(
-                CtaProtoinfo.TCP,
-                attribute(CtaProtoinfo.TCP_FLAGS_ORIGINAL, _flags(original.value, original.mask)),
-                attribute(CtaProtoinfo.TCP_FLAGS_REPLY, _flags(reply.value, reply.mask)),
-            )
-            fields.append(nested(Cta.PROTOINFO, info))
+            fields.append(_tcp(*self.tcp))
         return encode(Message.NEW, NLM_F_ACK if acknowledge else 0, family_of(of), *fields)
+
+
+@cache
+def _tcp(original: Masked, reply: Masked) -> bytes:
+    """There are few of these, and many orders with each."""
+    info = nested(
+        CtaProtoinfo.TCP,
+        attribute(CtaProtoinfo.TCP_FLAGS_ORIGINAL, _flags(original.value, original.mask)),
+        attribute(CtaProtoinfo.TCP_FLAGS_REPLY, _flags(reply.value, reply.mask)),
+    )
+    return nested(Cta.PROTOINFO, info)
 
 
 def family_of(of: Identity) -> int:
     """``IPV4`` or ``IPV6``."""
-    return tuples.decode(of.tuple).l3proto
+    return tuples.family_of(of.tuple)
 
 
 def _named(of: Identity) -> list[bytes]:

@@ -36,6 +36,7 @@ _PROTO: Final = _read((28, CtaTuple.PROTO | NESTED), (5, CtaTuple.NUM))
 _SPORT: Final = _read((6, CtaTuple.SRC_PORT))
 _DPORT: Final = _read((6, CtaTuple.DST_PORT))
 _ports4 = _PORTS4.unpack
+_begin = Struct(">Q").unpack_from
 _ports6 = _PORTS6.unpack
 
 
@@ -83,6 +84,14 @@ def _decode(value: bytes) -> Tuple:
     except (error, ValueError) as reason:
         raise MalformedError(f"tuple: {reason}") from None
     return Tuple(family, l4proto, src, dst, sport, dport)
+
+
+def family_of(value: bytes) -> int:
+    """``IPV4`` or ``IPV6``. The kernel begins with the addresses, whose size says it."""
+    (begin,) = _begin(value)
+    if begin == _IP4:
+        return IPV4
+    return IPV6 if begin == _IP6 else _decode(value).l3proto
 
 
 def zone_of(value: bytes) -> int | None:
