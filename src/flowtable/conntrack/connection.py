@@ -269,10 +269,19 @@ class Connection:
         "zone_directions",
     )
 
-    def __init__(self, original: Tuple, reply: Tuple, *, start: int = 0, accounting: bool = False) -> None:
+    def __init__(
+        self,
+        original: Tuple,
+        reply: Tuple,
+        *,
+        start: int = 0,
+        accounting: bool = False,
+        keys: tuple[Key, Key] | None = None,
+    ) -> None:
+        """Begin without status and timeout; ``keys`` are worked out where they are not given."""
         self.original = original
         self.reply = reply
-        self.keys: tuple[Key, Key] = (original.key, reply.key)
+        self.keys = (original.key, reply.key) if keys is None else keys
         self.status = 0
         self.mark = 0
         self.zone = 0

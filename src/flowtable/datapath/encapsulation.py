@@ -97,6 +97,14 @@ class Encapsulation:
         self._tunnel: Tunnel | None = None if tunnel is None else tunnel.device
         self._pushed = tuple(header for header in exit_.push if header[1] not in _TUNNELS)
 
+    @classmethod
+    def of(cls, direction: Direction, profile: Profile) -> Encapsulation | None:
+        """That of a direction, None where there is nothing to do."""
+        if not (direction.key.encap or direction.exit.push or direction.entrance.stacked):
+            return None
+        around = cls(direction, profile)
+        return None if around.plain else around
+
     @property
     def puts_on(self) -> bool:
         """Whether packets leave with more than a bare Ethernet header."""

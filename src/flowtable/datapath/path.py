@@ -188,8 +188,7 @@ class Path(ABC):
             self.head = direction.destination + direction.source + _ETHERTYPE[key.l3proto]
         else:
             self.head = b""
-        around = Encapsulation(direction, self.profile)
-        self.encapsulation: Encapsulation | None = None if around.plain else around
+        self.encapsulation = Encapsulation.of(direction, self.profile)
 
     def encapsulated(self, around: Encapsulation, frame: bytes, now: int) -> Outcome:
         """Forward one frame in which more than a bare Ethernet header is around the packet."""

@@ -92,6 +92,7 @@ def expressible(entry: FlowEntry) -> bool:
         len(encap) <= ENCAP_MAX and all(protocol >= _LOWEST_ETHERTYPE for _, protocol in encap)
         for direction in entry.directions
         for encap in (direction.key.encap, direction.exit.push)
+        if encap
     )
 
 

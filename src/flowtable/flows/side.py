@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from flowtable.topology.forward_path import BridgeHop, TunnelHop
+from flowtable.topology.forward_path import BridgeHop, EthernetHop, TunnelHop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +69,11 @@ class Side:
     def stacked(self) -> bool:
         """Whether the IP layer sees packets on another device than the flowtable does."""
         return self.port is not self.routed
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is an Ethernet device and nothing else."""
+        return len(self.hops) == 1 and type(self.hops[0]) is EthernetHop
 
     @property
     def bridges(self) -> Iterator[BridgeHop]:

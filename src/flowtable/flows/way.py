@@ -222,6 +222,8 @@ def _mtu(route: Route, side: Side, profile: Profile) -> int:
         assert route.device is not None
         mtu = route.device.mtu
     mtu = min(mtu, MAX_MTU)
+    if side.plain:
+        return mtu
     if profile.sound_path:
         # A bridge drops what its port does not carry. Ref: net/bridge/br_forward.c:br_dev_queue_push_xmit.
         mtu = min([mtu, *(hop.port.device.mtu for hop in side.bridges)])

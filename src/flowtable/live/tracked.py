@@ -58,7 +58,10 @@ class Tracked:
         self.wrote = False
         original = report.original
         counted = accounting or report.counters is not None
-        self.connection = connection = Connection(original, report.reply, start=now, accounting=counted)
+        # The table is that of Linux, which knows it by its identity.
+        self.connection = connection = Connection(
+            original, report.reply, start=now, accounting=counted, keys=((), ())
+        )
         connection.zone = identity.zone
         connection.ident = self.ident or 0
         if original.l4proto == TCP:
