@@ -14,6 +14,8 @@ class Unit(Enum):
     """What a figure counts; the value is how it is written behind it."""
 
     PACKETS_PER_SECOND = "packets/s"
+    EVENTS_PER_SECOND = "events/s"
+    FLOWS_PER_SECOND = "flows/s"
     NANOSECONDS = "ns"
     MICROSECONDS = "us"
     MILLISECONDS = "ms"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from flowtable.datapath.bpf import BpfError
 from flowtable.datapath.xdp import CAPACITY
 from flowtable.live.client import ServiceError
 from flowtable.live.devices import Choice
+from flowtable.live.garbage import collect_rarely
 from flowtable.live.load import LoadError
 from flowtable.live.loop import Loop
 from flowtable.live.place import HeldError
@@ -99,10 +99,10 @@ def _spawn(*arguments: str) -> None:
 
 
 def _serve(options: Options, metrics: tuple[str, int] | None) -> None:
-    # Nothing that a flow brings with it refers to itself, and looking for what does takes long.
-    gc.disable()
     try:
-        Loop(Service(options), metrics).run()
+        loop = Loop(Service(options), metrics)
+        collect_rarely()
+        loop.run()
     except (HeldError, LoadError) as error:
         raise InputError(str(error)) from None
     except BpfError as error:
