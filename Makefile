@@ -7,7 +7,7 @@ SAMPLE ?= 1
 ORACLE ?=
 EXAMPLE := examples/home-router
 
-.PHONY: demo demo-live test lint truth record mutants fuzz bench pressure clean
+.PHONY: demo demo-live test lint truth record oracle-xdp mutants fuzz bench pressure clean
 
 demo: $(RUN)
 	$(BIN)/flowtable run $(EXAMPLE)/ruleset.nft --box $(EXAMPLE)/box.yaml $(EXAMPLE)/input.pcapng \
@@ -36,6 +36,10 @@ record: $(DEV)
 	tools/debian-packages
 	PYTHONPATH=tools $(BIN)/python tools/record-scenario --check --classic --sample $(SAMPLE)
 	$(if $(ORACLE),$(ORACLE) tools/under-oracle $(CURDIR) --check --sample $(SAMPLE))
+
+# The fast path in the kernel, on the kernel of ORACLE.
+oracle-xdp: $(DEV)
+	$(ORACLE) tools/tests-under-oracle $(CURDIR) -q tests/datapath/test_xdp.py tests/datapath/test_attach.py
 
 mutants: $(DEV)
 	PYTHONPATH=tools $(BIN)/python tools/mutate

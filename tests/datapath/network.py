@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
+from struct import Struct
 
 from flowtable.clock import SECOND
 from flowtable.conntrack.connection import Connection, Status, TcpState, TcpTracking
@@ -24,8 +25,10 @@ from flowtable.packet.packet import IPV4, IPV6, TCP, UDP
 from flowtable.profile import DEFAULT
 from flowtable.topology.device import Address, Device
 from flowtable.topology.neighbour import NeighbourState
+from flowtable.topology.pppoe import Pppoe
 from flowtable.topology.sysctl import Sysctls
 from flowtable.topology.topology import Topology
+from flowtable.topology.vlan import Vlan
 from scenarios.machine.namespace import Namespace
 from tests.flows.support import declaration, packed
 
@@ -47,6 +50,28 @@ table inet t {
 """
 WITHIN = 5.0
 """Seconds in which a packet arrives."""
+VID, SESSION = 10, 0x1234
+ETH_P_ALL = 3
+SOL_PACKET, PACKET_AUXDATA = 263, 8
+AUXILIARY = Struct("=IIIHHHH")
+"""Ref: include/uapi/linux/if_packet.h:struct tpacket_auxdata."""
+TAGGED = 1 << 4
+"""Ref: TP_STATUS_VLAN_VALID."""
+
+
+def hardware(mac: str) -> bytes:
+    """A MAC address as it stands in frames."""
+    return bytes.fromhex(mac.replace(":", ""))
+
+
+def received(wire: socket.socket, source: bytes) -> bytes:
+    """The next frame from a MAC address, with the tag that the kernel took off it."""
+    while True:
+        frame, notes, _, address = wire.recvmsg(2000, socket.CMSG_SPACE(AUXILIARY.size))
+        if frame[6:12] == source and address[2] != socket.PACKET_OUTGOING:
+            status, *_, tci, protocol = AUXILIARY.unpack(notes[0][2][: AUXILIARY.size])
+            tag = protocol.to_bytes(2) + tci.to_bytes(2) if status & TAGGED else b""
+            return frame[:12] + tag + frame[12:]
 
 
 class Network:
@@ -58,7 +83,14 @@ class Network:
         ended: flows that ended, and why.
     """
 
-    def __init__(self, stack: ExitStack, *, masquerade: bool = False, offloads: bool = False) -> None:
+    def __init__(
+        self,
+        stack: ExitStack,
+        *,
+        masquerade: bool = False,
+        offloads: bool = False,
+        encapsulated: bool = False,
+    ) -> None:
         """Build them.
 
         Args:
@@ -66,6 +98,7 @@ class Network:
             masquerade: the router hides the client's address.
             offloads: the hosts leave checksums, and the cutting up of large packets, to their network
                 cards. There are none: packets of sockets stay as they are on their way through a veth.
+            encapsulated: as far as the topology knows, a VLAN is on ``lan``, a PPPoE session on ``wan``.
         """
         self.router, client, server = (Namespace() for _ in range(3))
         self.hosts = {"lan": client, "wan": server}
@@ -83,6 +116,7 @@ class Network:
             self.router.sysctl(name, 1)
         self.router.run("nft", "-f", "-", text=FORWARD % ('oifname "wan" masquerade;' if masquerade else ""))
         self.ended: list[tuple[FlowEntry, Teardown, int]] = []
+        self._encapsulated = encapsulated
         self.topology = self._topology()
         self.conntrack = Conntrack(self.topology.sysctls)
         with self.router.inside():
@@ -115,13 +149,27 @@ class Network:
         topology = Topology(Sysctls())
         links = {link["ifname"]: link for link in json.loads(self.router.run("ip", "-json", "link"))}
         for name, mac in MACS.items():
-            device = Device(name, links[name]["ifindex"], mac=bytes.fromhex(mac.replace(":", "")))
+            device = Device(name, links[name]["ifindex"], mac=hardware(mac))
             topology.add_device(device)
+            far = hardware(HOST_MACS[name])
+            if self._encapsulated:
+                device = topology.add_device(self._upper(device, far))
             for net in ADDRESSES[name]:
                 topology.add_address(device, Address.parse(f"{net}{ROUTER}/{64 if ':' in net else 24}"))
-                far = bytes.fromhex(HOST_MACS[name].replace(":", ""))
-                topology.neighbours.set(device, packed(f"{net}{HOST}"), far, NeighbourState.PERMANENT)
+                if device.ethernet:
+                    topology.neighbours.set(device, packed(f"{net}{HOST}"), far, NeighbourState.PERMANENT)
         return topology
+
+    def _upper(self, device: Device, far: bytes) -> Device:
+        name, index = f"{device.name}-upper", device.index + 1000
+        if device.name == "lan":
+            return Vlan(name, index, mac=device.mac, lower=device, vid=VID)
+        return Pppoe(name, index, lower=device, mtu=1492, session=SESSION, peer=far)
+
+    @property
+    def entrance(self) -> Device:
+        """The routed device on the client's side."""
+        return self.device("lan-upper" if self._encapsulated else "lan")
 
     def device(self, name: str) -> Device:
         return self.topology.devices[name]
@@ -141,7 +189,7 @@ class Network:
             connection.tcp.state = TcpState.ESTABLISHED
         connection.expires = 300 * SECOND
         self.conntrack.insert(connection, 0)
-        lan = self.device("lan")
+        lan = self.entrance
         route = self.topology.fib(family).lookup(packed(server[0]), iif=lan, source=packed(client[0]))
         assert route is not None
         with self.router.inside():
@@ -190,6 +238,17 @@ class Network:
                 server.send(b"answer")
                 client.recv(100)
             yield client, server
+
+    @contextmanager
+    def wire(self, name: str) -> Iterator[socket.socket]:
+        """The frames that a host sends and receives."""
+        with self.hosts[name].inside():
+            wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        with wire:
+            wire.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+            wire.bind(("eth0", ETH_P_ALL))
+            wire.settimeout(WITHIN)
+            yield wire
 
     def statistics(self):
         return self.datapath.statistics()

@@ -7,15 +7,20 @@ import select
 import socket
 import threading
 from errno import EBUSY, EEXIST
+from random import Random
 
 import pytest
 
 from flowtable.datapath.attach import AttachMode, attach
 from flowtable.datapath.bpf import BpfError
+from flowtable.datapath.reference import ReferenceDatapath
 from flowtable.flows.teardown import Teardown
 from flowtable.packet.miss import Miss
-from flowtable.packet.packet import TCP, UDP
-from tests.datapath.network import WITHIN, Network, network
+from flowtable.packet.packet import ETHERTYPE_PPPOE_SESSION, TCP, UDP
+from flowtable.profile import DEFAULT
+from flowtable.ruleset.family import Family
+from tests.datapath.network import ADDRESSES, HOST, HOST_MACS, WITHIN, Network, hardware, network, received
+from tests.datapath.twins import frame
 from tests.namespace import require
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="loading a BPF program takes root")
@@ -105,6 +110,32 @@ def test_a_tcp_connection_ends_with_its_first_fin(mode, version):
         server.shutdown(socket.SHUT_WR)
         assert client.recv(1) == b""
         assert net.statistics()[Miss.TCP_CLOSING] == 1
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("mode", MODES)
+def test_frames_with_tags_and_sessions_around_packets(mode, version):
+    """The wire has them, and of the router only the topology: no classic path would take the frames."""
+    with network(encapsulated=True) as net, net.wire("lan") as client, net.wire("wan") as server:
+        started(net, mode)
+        client_net, server_net = (ADDRESSES[name][version == 6] for name in ("lan", "wan"))
+        entry = net.offload(UDP, (f"{client_net}{HOST}", 5000), (f"{server_net}{HOST}", 53))
+        reference = ReferenceDatapath(Family.INET, DEFAULT, lambda *_: None)
+        reference.install(entry)
+        random = Random(1)
+        for way, sender, receiver in zip(entry.directions, (client, server), (server, client), strict=True):
+            port = way.entrance.port
+            for _ in range(40):
+                raw = bytes(frame(way.key, port.mac, hardware(HOST_MACS[port.name]), random))
+                outcome = reference.process(raw, way.key.iif, 0)
+                if not isinstance(outcome, tuple) or len(raw) > 1500:
+                    continue
+                sender.send(raw)
+                if mode is not AttachMode.TC or way.key.encap[0][1] != ETHERTYPE_PPPOE_SESSION:
+                    device, expected = outcome
+                    assert received(receiver, device.mac) == expected
+        if mode is AttachMode.TC:
+            assert net.statistics()[Miss.ENCAPSULATION] > 0
 
 
 def ping(net: Network, address: str) -> None:
