@@ -24,6 +24,7 @@ table inet t {
 		tcp dport { 22, 80-90, 9999 } tcp sport 53-60
 		meta protocol ip ct status dnat
 		iifname "lo" reject with icmpx admin-prohibited
+		meta skuid { 0, 1 } meta skgid 0 ct expiration 90s-3600s ct expiration { 60s, 2h }
 	}
 	chain d {
 		type nat hook prerouting priority dstnat + 5;
@@ -46,7 +47,9 @@ def show(tmp_path, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("flags", ["", "-a", "-s", "-n", "-nn", "-y", "-p", "-S", "-a -s -y", "-n -S"])
+@pytest.mark.parametrize(
+    "flags", ["", "-a", "-s", "-n", "-nn", "-y", "-p", "-S", "-T", "-u", "-a -s -y", "-n -S", "-u -T"]
+)
 def test_flags(show, flags: str) -> None:
     ((listing, _),) = listings([RULESET], f"{flags} list ruleset")
     assert show("x.nft", *flags.split()) == listing

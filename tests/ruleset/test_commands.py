@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from functools import partial
 
 import pytest
 
 from flowtable.ruleset import Ruleset, RulesetError, apply, execute, parse, print_ruleset
 from flowtable.ruleset.types import BY_NAME
+from tests.namespace import require
 
 BASE = """\
 table inet t {
@@ -378,3 +380,83 @@ def test_devices_are_taken_out_of_chains() -> None:
         apply(loaded, "delete chain netdev t c { devices = { eth7 }; }\n", "x.nft")
     kept = apply(loaded, "destroy chain netdev t c { devices = { eth7 }; }\n", "x.nft")
     assert print_ruleset(kept) == NETDEV
+
+
+NOT_NFTS = ("ct_event", "ct_label", "dccppkt_type", "ecn")
+"""Types that nft 1.0.6 does not know by name."""
+SWAPPED = ("arp_op", "ether_type")
+"""Types of which it shows values with their bytes in the wrong order."""
+OF_THE_MACHINE = ("devgroup", "realm")
+"""Types whose names it reads from files."""
+SELECTED = (
+    *("tcp dport", "ip saddr", "ct state", "ct label", "meta mark", "iifname", "icmp type", "ip dscp"),
+    *("tcp flags", "fib saddr type", "meta l4proto", "vlan id", "tcp option maxseg size", "rt mtu"),
+    *("numgen inc mod 2", "jhash ip saddr mod 2", "socket mark", "frag id", "meta day", "ip option rr type"),
+)
+
+
+@pytest.mark.parametrize(
+    "subject", [*(name for name in BY_NAME if name not in (*NOT_NFTS, *SWAPPED, *OF_THE_MACHINE)), *SELECTED]
+)
+def test_descriptions_are_those_of_the_real_nft(loaded: Ruleset, subject: str) -> None:
+    require("nft")
+    real = subprocess.run(["nft", "describe", *subject.split()], capture_output=True, text=True, check=True)
+    assert printed(loaded, f"describe {subject}") == real.stdout
+
+
+HOOKED = """\
+table inet t {
+	flowtable f {
+		hook ingress priority 5
+		devices = { eth0, eth1 }
+	}
+	chain c {
+		type filter hook forward priority 0;
+	}
+	chain d {
+		type filter hook forward priority 0;
+	}
+	chain e {
+		type nat hook postrouting priority srcnat;
+	}
+	chain x {
+	}
+}
+table netdev n {
+	chain i {
+		type filter hook ingress device eth0 priority -10;
+	}
+}
+table ip off {
+	flags dormant
+	chain c {
+		type filter hook forward priority 0;
+	}
+}
+"""
+
+
+def test_hooks_are_listed_in_the_order_in_which_they_run() -> None:
+    loaded = parse(HOOKED, "x.nft")
+    assert printed(loaded, "list hooks ip6") == (
+        "family ip6 {\n"
+        "\thook forward {\n"
+        "\t\t 0000000000 chain inet t d [nf_tables]\n"
+        "\t\t 0000000000 chain inet t c [nf_tables]\n"
+        "\t}\n"
+        "\thook postrouting {\n"
+        "\t\t+0000000100 chain inet t e [nf_tables]\n"
+        "\t}\n"
+        "}\n"
+    )
+    assert printed(loaded, "list hooks netdev device eth0") == (
+        "family netdev {\n"
+        "\thook ingress device eth0 {\n"
+        "\t\t-0000000010 chain netdev n i [nf_tables]\n"
+        "\t\t+0000000005 flowtable inet t f [nf_flow_table_inet]\n"
+        "\t}\n"
+        "}\n"
+    )
+    assert printed(loaded, "list hooks inet").count("family") == 2
+    assert printed(loaded, "list hooks").count("hook ingress") == 2
+    assert printed(loaded, "list hooks arp") == ""

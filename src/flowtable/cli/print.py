@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import grp
+import pwd
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -34,6 +36,8 @@ _QUERIES: Final = ("list", "get", "reset", "describe")
 @click.option("--numeric", "-n", count=True, help="Everything that has a name as a number.")
 @click.option("--numeric-priority", "-y", is_flag=True, help="Priorities as numbers.")
 @click.option("--numeric-protocol", "-p", is_flag=True, help="Internet protocols as numbers.")
+@click.option("--numeric-time", "-T", is_flag=True, help="Times as seconds.")
+@click.option("--guid", "-u", is_flag=True, help="Users and groups by their names on this machine.")
 @click.option("--service", "-S", is_flag=True, help="Ports by the names of their services.")
 @click.option(
     "--nft-version",
@@ -53,6 +57,8 @@ def print_command(
     numeric: int,
     numeric_priority: bool,
     numeric_protocol: bool,
+    numeric_time: bool,
+    guid: bool,
     service: bool,
     nft_version: str,
     folders: tuple[str, ...],
@@ -70,6 +76,9 @@ def print_command(
         protocols=bool(numeric) or numeric_protocol,
         symbols=bool(numeric),
         services=service,
+        seconds=bool(numeric) or numeric_time,
+        users={user.pw_uid: user.pw_name for user in pwd.getpwall()} if guid else {},
+        groups={group.gr_gid: group.gr_name for group in grp.getgrall()} if guid else {},
         version=NftVersion(nft_version),
     )
     rules, _ = load_ruleset(ruleset, folders=folders, defines=defines)

@@ -3,7 +3,7 @@
 A listing is that of the ruleset with everything else left out. Other than with nft 1.0.6, it shows
 what the commands in front of it in the same file have made.
 
-Ref: nftables src/rule.c:do_command_list, src/expression.c:expr_describe.
+Ref: nftables src/rule.c:do_command_list.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ from typing import TYPE_CHECKING, Final, TypeVar, assert_never
 
 from flowtable.ruleset.change import Get
 from flowtable.ruleset.command import Kind
+from flowtable.ruleset.describe import describe
 from flowtable.ruleset.element import field_bounds
+from flowtable.ruleset.hook_listing import list_hooks
 from flowtable.ruleset.model import Ruleset
 from flowtable.ruleset.objects import Body, ObjectKind
-from flowtable.ruleset.query import Describe, Listing, Scope
+from flowtable.ruleset.query import Describe, ListHooks, Listing, Scope
 from flowtable.ruleset.refused import ENOENT, refused, similar
-from flowtable.ruleset.selector import Selector
 from flowtable.ruleset.source import Diagnostic, RulesetError
 from flowtable.ruleset.statements.counter import Counter
 from flowtable.ruleset.statements.meter import Meter
 from flowtable.ruleset.statements.quota import Quota
-from flowtable.ruleset.types.flags import Flags
-from flowtable.ruleset.types.symbol import Symbolic
 from flowtable.ruleset.values import Fields, Interval, bounds
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from flowtable.ruleset.model import Table
     from flowtable.ruleset.sets import Set
     from flowtable.ruleset.source import Span
-    from flowtable.ruleset.types.base import DataType
 
     Show = Callable[[Ruleset], str]
     """Prints a ruleset."""
@@ -46,7 +44,7 @@ T = TypeVar("T")
 _EMPTY_TABLE: Final = re.compile(r" \{(?: # handle \d+)?\n\}\n")
 
 
-def answer(ruleset: Ruleset, query: Listing | Get | Describe, show: Show) -> str:
+def answer(ruleset: Ruleset, query: Listing | Get | Describe | ListHooks, show: Show) -> str:
     """What a query prints.
 
     Raises:
@@ -59,6 +57,8 @@ def answer(ruleset: Ruleset, query: Listing | Get | Describe, show: Show) -> str
             return _get(ruleset, query, show)
         case Describe(subject):
             return describe(subject)
+        case ListHooks():
+            return list_hooks(ruleset, query)
         case _:
             assert_never(query)
 
@@ -191,21 +191,3 @@ def emptied(body: Body) -> Body:
 
 def _contains(whole: tuple[int, int], part: tuple[int, int]) -> bool:
     return whole[0] <= part[0] and part[1] <= whole[1]
-
-
-def describe(subject: Selector | DataType) -> str:
-    """What a selector reads, or what a type of values is."""
-    if isinstance(subject, Selector):
-        kind = type(subject).__name__.lower()
-        return f"{kind} expression, {_describe_type(subject.datatype)}"
-    return _describe_type(subject)
-
-
-def _describe_type(datatype: DataType) -> str:
-    base = "bitmask, integer" if datatype.bitmask else "integer"
-    lines = [f"datatype {datatype.name} ({datatype.description}) (basetype {base}), {datatype.bits} bits"]
-    if isinstance(datatype, Flags | Symbolic):
-        digits = (datatype.bits + 7) // 8 * 2
-        lines += ["", "pre-defined symbolic constants (in hexadecimal):"]
-        lines += [f"\t{name:<30}\t0x{value:0{digits}x}" for name, value in datatype.names.items()]
-    return "\n".join(lines) + "\n"

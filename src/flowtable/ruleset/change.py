@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowtable.ruleset.command import Delete, DeleteDevices, DeleteRule, Flush, FlushRuleset, FlushSet, Rename
-from flowtable.ruleset.query import Describe, Listing
+from flowtable.ruleset.query import Describe, ListHooks, Listing
 
 if TYPE_CHECKING:
     from flowtable.ruleset.command import TableName
@@ -153,6 +153,7 @@ Change = (
     | FlushSet
     | Rename
     | Listing
+    | ListHooks
     | Describe
     | Get
 )

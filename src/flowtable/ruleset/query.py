@@ -82,4 +82,17 @@ class Describe:
     subject: Selector | DataType
 
 
-Query = Listing | GetElements | Describe
+@dataclass(slots=True, frozen=True)
+class ListHooks:
+    """``list hooks``.
+
+    Attributes:
+        family: the family that is written, None for all.
+        device: the device that is written, None for all.
+    """
+
+    family: Family | None
+    device: str | None
+
+
+Query = Listing | GetElements | Describe | ListHooks

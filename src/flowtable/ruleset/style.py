@@ -33,6 +33,9 @@ class Style:
         protocols: Internet protocols as numbers (``nft -p``).
         symbols: values that have names in the language as numbers (part of ``nft -n``).
         services: ports by the names of their services (``nft -S``).
+        seconds: times as whole seconds (``nft -T``, and part of ``nft -n``).
+        users: names of users by number, for ``nft -u``.
+        groups: the same of groups.
         version: whose listings.
         devices: devices by index, for values that name them by that.
     """
@@ -41,6 +44,9 @@ class Style:
     protocols: bool = False
     symbols: bool = False
     services: bool = False
+    seconds: bool = False
+    users: Mapping[int, str] = field(default_factory=dict)
+    groups: Mapping[int, str] = field(default_factory=dict)
     version: NftVersion = NftVersion.V1_0_6
     devices: Mapping[int, str] = field(default_factory=lambda: {LOOPBACK: "lo"})
 

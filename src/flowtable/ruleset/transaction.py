@@ -41,7 +41,7 @@ from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.model import Chain, Flowtable, Ruleset, Table
 from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.printer import print_ruleset
-from flowtable.ruleset.query import Describe, Listing
+from flowtable.ruleset.query import Describe, ListHooks, Listing
 from flowtable.ruleset.references import check_meter, check_object, check_target, object_user
 from flowtable.ruleset.refused import EBUSY, EEXIST, ENOENT, EOPNOTSUPP, refused, similar
 from flowtable.ruleset.rename import rename_chain
@@ -143,7 +143,7 @@ class Transaction:
                 flushed.elements, flushed.intervals = {}, None
             case Rename():
                 rename_chain(self._table(change.table), change)
-            case Listing() | Get() | Describe():
+            case Listing() | Get() | Describe() | ListHooks():
                 self.output.append(answer(self.ruleset, change, self._show))
                 if isinstance(change, Listing) and change.reset:
                     self._reset(change)

@@ -26,7 +26,7 @@ from flowtable.ruleset.flowtable_block import parse_device_block, parse_flowtabl
 from flowtable.ruleset.grammar import SELECTORS, parse_rule
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.place import parse_handle, parse_place
-from flowtable.ruleset.query import Describe, GetElements, Listing, Scope
+from flowtable.ruleset.query import Describe, GetElements, ListHooks, Listing, Scope
 from flowtable.ruleset.syntax import SetTerm
 from flowtable.ruleset.table_name import parse_family, parse_table_name
 from flowtable.ruleset.types import BY_NAME
@@ -163,6 +163,9 @@ def _parse_rename(parser: Parser, start: Span) -> Command:
 def _parse_list(parser: Parser, start: Span) -> Command:
     if parser.accept_word("ruleset"):
         return Listing(Scope.RULESET, None, parse_family(parser), None, "", parser.since(start))
+    if parser.accept_word("hooks"):
+        family = parse_family(parser)
+        return ListHooks(family, parser.text().text if parser.accept_word("device") else None)
     listing = _parse_listing(parser, start, reset=False)
     if listing is None:
         raise parser.unexpected()

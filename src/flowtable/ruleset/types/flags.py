@@ -72,7 +72,7 @@ CT_STATE: Final = Flags(
     "ct_state",
     "conntrack state",
     32,
-    {"invalid": 1, "established": 2, "related": 4, "new": 8, "untracked": 64},
+    {"invalid": 1, "new": 8, "established": 2, "related": 4, "untracked": 64},
 )
 """Ref: include/uapi/linux/netfilter/nf_conntrack_common.h:NF_CT_STATE_BIT."""
 CT_STATUS: Final = Flags(

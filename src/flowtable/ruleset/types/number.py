@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from flowtable.ruleset.style import style
 from flowtable.ruleset.types.base import DataType, Value, as_number
 
 if TYPE_CHECKING:
@@ -125,6 +126,8 @@ class Time(DataType):
     def format(self, value: Value) -> str:
         """``1h30m``."""
         assert isinstance(value, int)
+        if style().seconds:
+            return self.bound(value)
         parts = []
         for unit, milliseconds in _UNITS:
             count, value = divmod(value, milliseconds)

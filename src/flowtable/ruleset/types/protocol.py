@@ -24,19 +24,23 @@ _ASSIGNED: Final = """
 
 
 class InternetProtocol(DataType):
-    """A protocol number; names as in /etc/protocols, in lower or upper case."""
+    """A protocol number; names as in /etc/protocols, in lower or upper case.
+
+    Attributes:
+        printed: number to name.
+    """
 
     per_line = 5
+    printed: dict[int, str]
     _names: dict[str, int]
-    _printed: dict[int, str]
 
     def __init__(self, name: str, description: str, bits: int) -> None:
         super().__init__(name, description, bits)
         pairs = (pair.split("=") for pair in _ASSIGNED.split())
         self._names = {symbol: int(number) for symbol, number in pairs}
-        self._printed = {}
+        self.printed = {}
         for symbol, value in self._names.items():
-            self._printed.setdefault(value, symbol)
+            self.printed.setdefault(value, symbol)
 
     def parse(self, word: Word) -> Value:
         """A name or a number."""
@@ -53,7 +57,7 @@ class InternetProtocol(DataType):
     def format(self, value: Value) -> str:
         """The name, or the number where there is none."""
         assert isinstance(value, int)
-        return str(value) if style().protocols else self._printed.get(value, str(value))
+        return str(value) if style().protocols else self.printed.get(value, str(value))
 
     def bound(self, value: int) -> str:
         """The number."""

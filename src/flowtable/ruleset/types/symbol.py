@@ -20,6 +20,7 @@ class Symbolic(DataType):
     """
 
     names: dict[str, int]
+    hexadecimal: bool
     _printed: dict[int, str]
     _digits: int
 
@@ -35,6 +36,7 @@ class Symbolic(DataType):
     ) -> None:
         super().__init__(name, description, bits)
         self.names = names
+        self.hexadecimal = hexadecimal
         self.per_line = per_line
         self._printed = {}
         for symbol, value in names.items():
@@ -154,10 +156,10 @@ ICMP_CODE: Final = Symbolic(
         "host-unreachable": 1,
         "prot-unreachable": 2,
         "port-unreachable": 3,
-        "frag-needed": 4,
         "net-prohibited": 9,
         "host-prohibited": 10,
         "admin-prohibited": 13,
+        "frag-needed": 4,
     },
 )
 ICMPV6_TYPE: Final = Symbolic(
@@ -204,7 +206,7 @@ ICMPX_CODE: Final = Symbolic(
     "icmpx_code",
     "icmpx code",
     8,
-    {"no-route": 0, "port-unreachable": 1, "host-unreachable": 2, "admin-prohibited": 3},
+    {"port-unreachable": 1, "admin-prohibited": 3, "no-route": 0, "host-unreachable": 2},
 )
 """Ref: include/uapi/linux/netfilter/nf_tables.h:nft_reject_inet_code."""
 ARPHRD: Final = Symbolic(

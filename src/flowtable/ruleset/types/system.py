@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flowtable.ruleset.style import style
 from flowtable.ruleset.types.base import DataType, Value, as_number
 from flowtable.ruleset.types.flags import Flags
 from flowtable.ruleset.types.symbol import Symbolic
@@ -38,6 +39,16 @@ class Account(DataType):
         if number is None:
             raise ValueError(self.unknown)
         return number
+
+    def format(self, value: Value) -> str:
+        """The number, or the name in quotes where the listing is to have it."""
+        assert isinstance(value, int)
+        names = style().users if self.name == "uid" else style().groups
+        return f'"{names[value]}"' if value in names else str(value)
+
+    def bound(self, value: int) -> str:
+        """The number."""
+        return str(value)
 
 
 class Named(Symbolic):
