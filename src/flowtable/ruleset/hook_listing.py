@@ -39,7 +39,7 @@ def list_hooks(ruleset: Ruleset, query: ListHooks) -> str:
         ruleset: what is loaded.
         query: which family and device are meant.
     """
-    families = _FAMILIES
+    families: tuple[Family, ...] = _FAMILIES
     if query.family is not None:
         families = (Family.IP, Family.IP6) if query.family is Family.INET else (query.family,)
     written = []
