@@ -82,7 +82,11 @@ def test_members_that_are_wrong_are_refused_in_words(kind, extra, data):
     [
         ("{", "not JSON: '{'"),
         ("[]", "not a JSON object: []"),
-        ("{}", "kind: expected one of status, flows, refused, monitor, flush, reload, stop, not None"),
+        (
+            "{}",
+            "kind: expected one of status, flows, connections, refused, monitor, flush, reload, stop,"
+            " not None",
+        ),
         ('{"kind": "stop", "keep_rules": 1}', "stop.keep_rules: expected true or false, not 1"),
         ('{"kind": "reload", "path": []}', "reload.path: expected a string, not []"),
         ('{"kind": "reload", "paht": "x"}', "reload: no member 'paht'"),

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from flowtable.cli.error import InputError
 from flowtable.conntrack.listing import TOOL, conntrack_footer
 from flowtable.conntrack.tuple import Tuple
 from flowtable.live.client import Client, ServiceError
 from flowtable.live.conntrack_line import Offloaded, Style, line_of, status_of
-from flowtable.live.control import AskFlows, FlowRow
+from flowtable.live.control import AskConnections, ConnectionRow
 from flowtable.live.ctnetlink import request
 from flowtable.live.ctnetlink.owner import socket_owner
 from flowtable.live.ctnetlink.report import Counters
@@ -56,25 +57,24 @@ class Task:
 
 
 def _fast_path() -> dict[Identity, Offloaded]:
-    """What the service of this namespace has on the fast path; nothing without one."""
+    """What the service of this namespace has of connections; nothing without one."""
     try:
-        with Client() as client:
-            rows = [row for row in client.ask(AskFlows()) if isinstance(row, FlowRow)]
+        client = Client()
     except ServiceError:
         return {}
+    with client:
+        try:
+            rows = [row for row in client.ask(AskConnections()) if isinstance(row, ConnectionRow)]
+        except ServiceError as error:
+            raise InputError(str(error)) from None
     offloaded = {}
     for row in rows:
-        source, target = ip_address(row.original.arrives.src), ip_address(row.original.arrives.dst)
-        original = Tuple(
-            IPV4 if source.version == 4 else IPV6,
-            row.protocol,
-            source.packed,
-            target.packed,
-            row.original.arrives.sport,
-            row.original.arrives.dport,
-        )
-        counters = tuple(Counters(way.packets, way.bytes) for way in (row.original, row.reply))
-        offloaded[request.identity(original, row.zone)] = Offloaded((counters[0], counters[1]), live=True)
+        carried = row.original
+        source, target = ip_address(carried.src), ip_address(carried.dst)
+        family = IPV4 if source.version == 4 else IPV6
+        original = Tuple(family, row.protocol, source.packed, target.packed, carried.sport, carried.dport)
+        there, back = (Counters(*counted) for counted in zip(row.packets, row.bytes, strict=True))
+        offloaded[request.identity(original, row.zone)] = Offloaded((there, back), live=row.offloaded)
     return offloaded
 
 

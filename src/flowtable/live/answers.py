@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flowtable.clock import SECOND
 from flowtable.live.control import (
+    AskConnections,
     AskFlows,
     AskRefused,
     AskStatus,
@@ -20,17 +21,17 @@ from flowtable.live.control import (
     Status,
 )
 from flowtable.live.devices import PLACES
-from flowtable.live.rows import ended_row, flow_row, refused_row
+from flowtable.live.rows import connection_row, ended_row, flow_row, refused_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flowtable.live.control import Answer, FlowRow, RefusedRow
+    from flowtable.live.control import Answer, ConnectionRow, FlowRow, RefusedRow
     from flowtable.live.service import Service
 
 
 def answers(
-    service: Service, request: AskStatus | AskFlows | AskRefused | Flush | Reload
+    service: Service, request: AskStatus | AskFlows | AskConnections | AskRefused | Flush | Reload
 ) -> Iterator[Answer]:
     """The answers to a request that can be answered at once.
 
@@ -42,6 +43,8 @@ def answers(
             return iter((status(service),))
         case AskFlows():
             return _flows(service)
+        case AskConnections():
+            return _connections(service)
         case AskRefused():
             return _refused(service)
         case Flush():
@@ -104,6 +107,13 @@ def _flows(service: Service) -> Iterator[FlowRow]:
     for entry in entries:
         where = service.devices.place(entry.directions[0].entrance.port)
         yield flow_row(entry, now, service.rates.of(entry), where)
+
+
+def _connections(service: Service) -> Iterator[ConnectionRow]:
+    service.engine.flowtables.synchronise_all()
+    for connection in service.connections.known:
+        if connection.offloaded or any(connection.packets or ()):
+            yield connection_row(connection)
 
 
 def _refused(service: Service) -> Iterator[RefusedRow]:

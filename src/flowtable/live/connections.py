@@ -160,6 +160,11 @@ class Connections:
         """Call ``on_destroy(connection, now, reason)`` after each removal from now on."""
         self._listeners.append(on_destroy)
 
+    @property
+    def known(self) -> list[Connection]:
+        """All that are known here."""
+        return list(self._by_connection)
+
     def find(self, identity: Identity) -> Connection | None:
         """The connection that Linux knows by this, None if it is not known here."""
         tracked = self._by_identity.get(identity)

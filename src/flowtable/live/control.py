@@ -27,6 +27,11 @@ class AskFlows:
 
 
 @dataclass(frozen=True, slots=True)
+class AskConnections:
+    """What does the fast path have of connections? A ``ConnectionRow`` for each that it had once."""
+
+
+@dataclass(frozen=True, slots=True)
 class AskRefused:
     """Which connections do the rules want offloaded that are not? A ``RefusedRow`` each."""
 
@@ -63,7 +68,7 @@ class Stop:
     keep_rules: bool = False
 
 
-Request: TypeAlias = AskStatus | AskFlows | AskRefused | Monitor | Flush | Reload | Stop
+Request: TypeAlias = AskStatus | AskFlows | AskConnections | AskRefused | Monitor | Flush | Reload | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +238,28 @@ class FlowRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionRow:
+    """A connection that is or was on the fast path.
+
+    Attributes:
+        protocol: number of the transport protocol.
+        zone: conntrack zone.
+        original: what packets of the original direction carry when they arrive.
+        offloaded: whether it is on the fast path.
+        packets: that connection tracking did not see and a flowtable counts for it, of the original
+            and of the reply direction.
+        bytes: their lengths from the IP header on.
+    """
+
+    protocol: int
+    zone: int
+    original: TupleRow
+    offloaded: bool
+    packets: tuple[int, ...]
+    bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RefusedRow:
     """A connection that the rules want offloaded and that is not.
 
@@ -310,11 +337,12 @@ class Failed:
     message: str
 
 
-Answer: TypeAlias = Status | FlowRow | RefusedRow | EndedRow | Event | Done | Failed
+Answer: TypeAlias = Status | FlowRow | ConnectionRow | RefusedRow | EndedRow | Event | Done | Failed
 
 _REQUESTS: Final[dict[str, type[Request]]] = {
     "status": AskStatus,
     "flows": AskFlows,
+    "connections": AskConnections,
     "refused": AskRefused,
     "monitor": Monitor,
     "flush": Flush,
@@ -324,6 +352,7 @@ _REQUESTS: Final[dict[str, type[Request]]] = {
 _ANSWERS: Final[dict[str, type[Answer]]] = {
     "status": Status,
     "flow": FlowRow,
+    "connection": ConnectionRow,
     "refused": RefusedRow,
     "ended": EndedRow,
     "event": Event,

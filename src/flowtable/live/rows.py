@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.clock import SECOND
 from flowtable.conntrack.connection import TcpState
 from flowtable.flows.entry import FlowFlag
-from flowtable.live.control import EndedRow, FlowRow, RefusedRow, TupleRow, WayRow
+from flowtable.live.control import ConnectionRow, EndedRow, FlowRow, RefusedRow, TupleRow, WayRow
 from flowtable.packet.flowkey import IPPROTO_IPIP, IPPROTO_IPV6
 from flowtable.packet.packet import ETHERTYPE_PPPOE_SESSION, ETHERTYPE_QINQ, ETHERTYPE_VLAN
 
@@ -69,6 +69,18 @@ def flow_row(entry: FlowEntry, now: int, rates: Sequence[Rate | None], where: st
         idle=max(now - used, 0) / SECOND,
         left=max(entry.expires - now, 0) / SECOND,
         where=where,
+    )
+
+
+def connection_row(connection: Connection) -> ConnectionRow:
+    """A connection that is or was on the fast path."""
+    return ConnectionRow(
+        protocol=connection.l4proto,
+        zone=connection.zone,
+        original=_tuple(connection.original),
+        offloaded=connection.offloaded,
+        packets=tuple(connection.packets or (0, 0)),
+        bytes=tuple(connection.bytes or (0, 0)),
     )
 
 
