@@ -7,7 +7,7 @@ SAMPLE ?= 1
 ORACLE ?=
 EXAMPLE := examples/home-router
 
-.PHONY: demo demo-live test lint truth record oracle-xdp mutants fuzz bench pressure clean
+.PHONY: demo demo-live test lint truth record oracle-xdp mutants fuzz bench bench-live pressure clean
 
 demo: $(RUN)
 	$(BIN)/flowtable run $(EXAMPLE)/ruleset.nft --box $(EXAMPLE)/box.yaml $(EXAMPLE)/input.pcapng \
@@ -49,6 +49,11 @@ fuzz: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python tools/bench
+
+# As root.
+bench-live: $(DEV)
+	tools/debian-packages
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=tools $(BIN)/python tools/bench-live
 
 # 100,000 flows on a chip with 16,000 entries, by eviction policy: docs/hardware.md.
 pressure: $(DEV)

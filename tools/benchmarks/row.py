@@ -16,6 +16,7 @@ class Unit(Enum):
     PACKETS_PER_SECOND = "packets/s"
     EVENTS_PER_SECOND = "events/s"
     FLOWS_PER_SECOND = "flows/s"
+    MEGABITS_PER_SECOND = "Mbit/s"
     NANOSECONDS = "ns"
     MICROSECONDS = "us"
     MILLISECONDS = "ms"
