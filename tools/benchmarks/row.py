@@ -23,6 +23,7 @@ class Unit(Enum):
     SECONDS = "s"
     BYTES = "bytes"
     MEGABYTES = "MB"
+    FLOWS = "flows"
     TIMES = "x"
 
 
@@ -90,8 +91,12 @@ def tables(rows: Iterable[Row]) -> Iterator[str]:
             yield _line(row).rstrip()
 
 
+def figure(row: Row) -> str:
+    """The figure of a row, as it is written."""
+    return f"{row.value:,.0f}" if row.value >= 100 else f"{row.value:,.3g}"
+
+
 def _line(row: Row) -> str:
-    figure = f"{row.value:,.0f}" if row.value >= 100 else f"{row.value:,.3g}"
     ratio = "" if row.ratio is None else f"{row.ratio:,.2f} x {row.against}"
     aim = "" if row.aim is None else f"{row.aim} {'met' if row.met else 'MISSED'}"
-    return f"{row.name:56} {figure:>12} {row.unit.value:10} {ratio:28} {aim}"
+    return f"{row.name:56} {figure(row):>12} {row.unit.value:10} {ratio:28} {aim}"

@@ -36,7 +36,7 @@ LOOPBACK: Final = 1
 """BPF_PROG_TEST_RUN takes no other device that nothing is attached to."""
 REPEAT: Final = 250
 """As far as a TTL of 255 reaches."""
-ROUNDS: Final = 40
+ROUNDS: Final = 60
 MACS: Final = bytes.fromhex("020000000001020000000002")
 ETHERTYPE: Final = {IPV4: b"\x08\x00", IPV6: b"\x86\xdd"}
 PPP: Final = {IPV4: b"\x00\x21", IPV6: b"\x00\x57"}

@@ -11,8 +11,9 @@
 #define FT_KEY_SIZE(size) (__builtin_offsetof(struct ft_key, addresses) + (size))
 #define FT_FLOW_SIZE(size) (__builtin_offsetof(struct ft_flow, addresses) + (size))
 
-/* Keys and flows of a family are cut behind its addresses. */
-struct ft_key4 { ft_u8 bytes[FT_KEY_SIZE(8)]; };
+/* Keys and flows of a family are cut behind its addresses; to whole words, which the kernel compares faster,
+ * where zeros follow. */
+struct ft_key4 { ft_u8 bytes[FT_KEY_SIZE(8) + 4]; };
 struct ft_key6 { ft_u8 bytes[FT_KEY_SIZE(32)]; };
 struct ft_flow4 { ft_u8 bytes[FT_FLOW_SIZE(8)]; };
 struct ft_flow6 { ft_u8 bytes[FT_FLOW_SIZE(32)]; };

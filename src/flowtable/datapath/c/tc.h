@@ -141,7 +141,7 @@ int ft_tc(struct __sk_buff *skb)
 	const ft_u8 *end = (const ft_u8 *)(long)skb->data_end;
 	struct ft_cpu *cpu = ft_this_cpu();
 	struct ft_transit transit;
-	struct ft_parsed parsed;
+	struct ft_parsed parsed __attribute__((aligned(8)));
 	ft_u32 look = skb->len < FT_TC_LOOK ? skb->len : FT_TC_LOOK;
 	enum ft_miss miss;
 

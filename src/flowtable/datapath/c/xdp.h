@@ -84,7 +84,7 @@ int ft_xdp(struct xdp_md *ctx)
 	const ft_u8 *end = (const ft_u8 *)(long)ctx->data_end;
 	struct ft_cpu *cpu = ft_this_cpu();
 	struct ft_transit transit;
-	struct ft_parsed parsed;
+	struct ft_parsed parsed __attribute__((aligned(8)));
 	enum ft_miss miss;
 
 	if (!cpu)
