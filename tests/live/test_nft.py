@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from flowtable.live.nft.kernel import read_listing
 from flowtable.live.record import Kept
 from flowtable.ruleset import parse, print_ruleset
 from tests.live.world import Exchange, Line, World, require_root
+from tests.namespace import require
 
 RULES = """\
 table inet t {
@@ -297,6 +299,36 @@ def test_scripts_need_no_change(world: World, link: Path) -> None:
         exchange.close()
     finally:
         router.run(sys.executable, "-m", "flowtable", "down", check=False)
+
+
+def test_a_test_of_shell_commands_needs_no_change(world: World, link: Path, tmp_path: Path) -> None:
+    """Files come through whole, and every connection was on the fast path."""
+    require("socat", "ping", "ss")
+    line = Line(world)
+    content = tmp_path / "content"
+    content.write_bytes(os.urandom(1 << 22))
+    hosts = [host.namespace for host in (line.client, line.router, line.server)]
+    environment = {**os.environ, "PATH": f"{link}{os.pathsep}{os.environ['PATH']}"}
+    script = Path(__file__).with_name("script.sh")
+    try:
+        done = subprocess.run(
+            ["sh", str(script), *hosts, str(content)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.count("transferred") == 5
+        counted = re.search(r"packets (\d+) ", done.stdout)
+        assert counted is not None
+        assert int(counted[1]) >= 5, "the rule went on once for each connection, or for each processor"
+        assert "flowtable fast {" in done.stdout
+        status = json.loads(line.router.flowtable("status", "--json"))
+        assert status["added"] >= 5
+    finally:
+        line.router.run(sys.executable, "-m", "flowtable", "down", check=False)
 
 
 def test_what_is_not_about_flowtables_is_nfts_own(world: World, link: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final
 
+from flowtable.clock import SECOND
+from flowtable.conntrack.connection import TcpState
+from flowtable.flows.teardown import Teardown
 from flowtable.live.control import CountRow, Event
 from flowtable.live.rows import connection_tuples, title
 
@@ -14,9 +17,13 @@ if TYPE_CHECKING:
     from flowtable.conntrack.connection import Connection
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.flowtable import Flowtable
-    from flowtable.flows.teardown import Teardown
     from flowtable.live.engine import Refused
     from flowtable.packet.reason import Reason
+
+
+_CLOSING: Final = (Teardown.FIN, Teardown.RST)
+_CLOSED: Final = 2 * SECOND
+"""By then a connection whose FIN or RST connection tracking believes is not established any more."""
 
 
 class Journal:
@@ -40,6 +47,7 @@ class Journal:
         self.ending: list[tuple[FlowEntry, Teardown]] | None = None
         self._clock = clock
         self._ended: Counter[Teardown] = Counter()
+        self._closing: deque[tuple[int, Connection, Flowtable]] = deque()
 
     @property
     def ended_rows(self) -> tuple[CountRow, ...]:
@@ -59,8 +67,19 @@ class Journal:
         self._ended[reason] += 1
         if self.ending is not None:
             self.ending.append((entry, reason))
-        self.unmark(entry.connection, entry.flowtable)
+        if reason in _CLOSING:
+            # Its last packets are not to be added again: the kernel would not do that either.
+            self._closing.append((now + _CLOSED, entry.connection, entry.flowtable))
+        else:
+            self.unmark(entry.connection, entry.flowtable)
         self._tell("ended", entry.connection, entry.flowtable, reason)
+
+    def advance(self, now: int) -> None:
+        """Let rules want connections again that a FIN or RST of somebody else was to close."""
+        while self._closing and self._closing[0][0] <= now:
+            _, connection, flowtable = self._closing.popleft()
+            if connection.tcp is not None and connection.tcp.state == TcpState.ESTABLISHED:
+                self.unmark(connection, flowtable)
 
     def trouble(self, text: str) -> None:
         """Something is not as the operator wants it."""

@@ -204,6 +204,7 @@ class Service:
         """Do what is due, and have the kernel know of it."""
         if self._chores <= now:
             self._chores = now + SECOND
+            self.journal.advance(now)
             self._next_hops.keep(self.engine.flowtables.next_hops, now)
             self.devices.look()
         if self._sysctls <= now:
