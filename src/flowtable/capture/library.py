@@ -85,4 +85,4 @@ def packets(burst: Burst, outgoing: bytearray | None = None) -> Packets:
 
 def address(memory: bytearray) -> int:
     """Where memory is that is neither moved nor freed while C sees it."""
-    return addressof(c_uint8.from_buffer(memory)) if memory else 0
+    return addressof((c_uint8 * len(memory)).from_buffer(memory))
