@@ -7,7 +7,7 @@ SAMPLE ?= 1
 ORACLE ?=
 EXAMPLE := examples/home-router
 
-.PHONY: demo demo-live test lint truth record oracle-xdp mutants fuzz bench bench-live pressure clean
+.PHONY: demo demo-live test lint truth record oracle-xdp mutants fuzz sanitize bench bench-live pressure wheel clean
 
 demo: $(RUN)
 	$(BIN)/flowtable run $(EXAMPLE)/ruleset.nft --box $(EXAMPLE)/box.yaml $(EXAMPLE)/input.pcapng \
@@ -47,6 +47,9 @@ mutants: $(DEV)
 fuzz: $(DEV)
 	$(BIN)/python tools/fuzz
 
+sanitize: $(DEV)
+	$(BIN)/python tools/sanitize
+
 # As root; who is not leaves the kernel out.
 bench: $(DEV)
 	PYTHONPATH=tools $(BIN)/python tools/bench --page docs/performance.md
@@ -59,6 +62,15 @@ bench-live: $(DEV)
 # 100,000 flows on a chip with 16,000 entries, by eviction policy: docs/hardware.md.
 pressure: $(DEV)
 	$(BIN)/python tools/pressure
+
+# For each machine a wheel, by the compiler in the build requirements; and the sources.
+wheel: $(DEV)
+	rm -rf dist
+	for machine in x86_64 aarch64; do \
+	    FLOWTABLE_TARGET=$$machine-linux-gnu.2.28 $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist . || exit 1; \
+	done
+	$(BIN)/python -m hatchling build --target sdist
+	$(BIN)/python tools/check-wheel dist
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -4,13 +4,14 @@ The fast path becomes a shared library and, of the same sources, a BPF object; t
 of captures another library.
 
 The compiler is Zig's, a build requirement from PyPI. It brings its own headers and builds for other
-machines too: FLOWTABLE_TARGET is a target of Zig's like ``aarch64-linux-gnu``. As a script, this file
+machines too: FLOWTABLE_TARGET is a target of Zig's like ``aarch64-linux-gnu.2.28``. As a script, this file
 compiles in place.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -35,33 +36,59 @@ class CompileHook(BuildHookInterface[Any]):
         """Compile, and name the platform for which the wheel is."""
         if self.target_name != "wheel":
             return
+        root = Path(self.root)
+        if version == "editable":
+            compile_all(root, root)
+            return
         target = os.environ.get("FLOWTABLE_TARGET")
-        compile_all(Path(self.root), target)
+        made = Path(self.directory) / f"objects-{target or 'here'}"
+        for result in compile_all(root, made, target):
+            place = str(result.relative_to(PACKAGE.parent))
+            build_data["force_include"][str(made / result)] = place
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{_platform(target)}"
 
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Leave nothing but the wheel."""
+        for folder in Path(self.directory).glob("objects-*"):
+            shutil.rmtree(folder)
 
-def compile_all(root: Path, target: str | None = None) -> None:
-    """Compile what is older than a source; for another machine, all."""
-    native = ("-shared", "-fPIC") if target is None else ("-shared", "-fPIC", "-target", target)
+
+def compile_all(root: Path, into: Path, target: str | None = None) -> list[Path]:
+    """Compile what is older than a source.
+
+    Args:
+        root: the project.
+        into: where the results go, by their places in the project.
+        target: the machine, as Zig calls it; None for one like this.
+
+    Returns:
+        The places of all results in the project.
+    """
+    # No more of the processor than all of its kind have: a wheel goes places.
+    native = ("-shared", "-fPIC", "-mcpu=baseline", *(() if target is None else ("-target", target)))
     bpf = ("-target", "bpfel-freestanding", "-mcpu=v3", "-c")
     for results, options in ((LIBRARIES, native), (PROGRAMS, bpf)):
         for source, result in results.items():
-            path, made = root / source, root / result
+            path, made = root / source, into / result
             newest = max(each.stat().st_mtime for each in path.parent.iterdir())
-            if target is None and made.exists() and made.stat().st_mtime > newest:
+            if made.exists() and made.stat().st_mtime > newest:
                 continue
+            made.parent.mkdir(parents=True, exist_ok=True)
             command = [sys.executable, "-m", "ziglang", "cc", *OPTIONS, *options, str(path), "-o", str(made)]
             subprocess.run(command, check=True)
+    return [*LIBRARIES.values(), *PROGRAMS.values()]
 
 
 def _platform(target: str | None) -> str:
-    """The platform tag of the wheel."""
+    """The platform tag of the wheel, of a target with a version of its C library as PEP 600 has it."""
     if target is None:
         return sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    machine, system, *_ = target.split("-")
-    return f"{system}_{machine}"
+    machine, system, library = target.split("-")
+    _, _, version = library.partition(".")
+    return f"manylinux_{version.replace('.', '_')}_{machine}" if version else f"{system}_{machine}"
 
 
 if __name__ == "__main__":
-    compile_all(Path(__file__).parent)
+    project = Path(__file__).parent
+    compile_all(project, project)
