@@ -65,10 +65,10 @@ def hardware(mac: str) -> bytes:
 
 
 def received(wire: socket.socket, source: bytes) -> bytes:
-    """The next frame from a MAC address, with the tag that the kernel took off it."""
+    """The next frame from a MAC address to a single station, with the tag that the kernel took off it."""
     while True:
         frame, notes, _, address = wire.recvmsg(2000, socket.CMSG_SPACE(AUXILIARY.size))
-        if frame[6:12] == source and address[2] != socket.PACKET_OUTGOING:
+        if frame[6:12] == source and not frame[0] & 1 and address[2] != socket.PACKET_OUTGOING:
             status, *_, tci, protocol = AUXILIARY.unpack(notes[0][2][: AUXILIARY.size])
             tag = protocol.to_bytes(2) + tci.to_bytes(2) if status & TAGGED else b""
             return frame[:12] + tag + frame[12:]

@@ -19,6 +19,7 @@ from flowtable.packet.miss import Miss
 from flowtable.packet.packet import ETHERTYPE_PPPOE_SESSION, TCP, UDP
 from flowtable.profile import DEFAULT
 from flowtable.ruleset.family import Family
+from flowtable.topology.device import Device
 from tests.datapath.network import ADDRESSES, HOST, HOST_MACS, WITHIN, Network, hardware, network, received
 from tests.datapath.twins import frame
 from tests.namespace import require
@@ -273,6 +274,11 @@ def test_the_words_of_a_driver():
             attach(net.datapath.tables.program, bridge, AttachMode.NATIVE)
         with pytest.raises(BpfError, match="there is no such device"):
             attach(net.datapath.tables.program, 4000, AttachMode.NATIVE)
+
+
+def test_a_device_with_an_index_out_of_bounds():
+    with network() as net, pytest.raises(BpfError, match="index 65536 of far is not below 65536"):
+        net.datapath.attach(net.topology.add_device(Device("far", 65536)), AttachMode.GENERIC)
 
 
 def test_a_device_that_goes_takes_its_attachment_along():

@@ -28,7 +28,7 @@ from tests.flows.support import START
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="loading a BPF program takes root")
 
-FRAMES = 400
+FRAMES = 2000
 LOOPBACK = 1
 """BPF_PROG_TEST_RUN takes no other device, unless the program is attached to one."""
 

@@ -36,8 +36,12 @@ TC_PROGRAM: Final = "ft_tc"
 CAPACITY: Final = 65536
 """Flows that tables hold where nothing else is said."""
 
-DEVICES: Final = 4096
+PREALLOCATED: Final = 16384
+"""Tables for no more flows than this take the memory for all of them at once, which makes adding cheaper."""
+DEVICES: Final = 65536
 """Indexes of devices are below this."""
+NEXT_HOPS: Final = 65536
+"""Next hops for which there is room in any case; for one of four flows where that is more."""
 EVENTS_MAX: Final = 1 << 24
 """The ring buffer's size, bytes, where so many flows could end at once that more would be needed."""
 
@@ -55,13 +59,12 @@ class XdpTables:
         events: packets that ended flows, as ``Ending``.
     """
 
-    def __init__(self, config: Config, capacity: int = CAPACITY, *, preallocate: bool = False) -> None:
+    def __init__(self, config: Config, capacity: int = CAPACITY) -> None:
         """Load the program with empty tables.
 
         Args:
             config: how the flowtables behave.
             capacity: how many flows the tables hold.
-            preallocate: take the memory for all of them at once, which makes adding flows cheaper.
 
         Raises:
             BpfError: the kernel does not take it, with the end of the verifier's log; or libbpf
@@ -71,9 +74,11 @@ class XdpTables:
         loaded = BpfObject((files("flowtable.datapath") / OBJECT).read_bytes())
         loaded.set_constants(config)
         for name in ("flows4", "flows6"):
-            loaded.set_size(name, 2 * capacity, 0 if preallocate else NO_PREALLOC)
+            loaded.set_size(name, 2 * capacity, 0 if capacity <= PREALLOCATED else NO_PREALLOC)
         numbers = capacity + RESTING + 1
-        loaded.set_size("next_hops", numbers + capacity)
+        hops = min(2 * capacity, max(NEXT_HOPS, capacity // 4))
+        loaded.set_size("next_hops", hops + RESTING + 1)
+        loaded.set_size("links", hops)
         loaded.set_size("entries", numbers, MMAPABLE)
         loaded.set_size("ports", DEVICES)
         loaded.set_size("devices", DEVICES)
@@ -92,7 +97,14 @@ class XdpTables:
         self.events = RingBuffer(loaded, "events")
         size = numbers * sizeof(Entry)
         whole = -(-size // ALLOCATIONGRANULARITY) * ALLOCATIONGRANULARITY
-        self._entries = mmap(loaded.map_fd("entries"), whole)
+        self._entries_fd = loaded.map_fd("entries")
+        self._entries = mmap(self._entries_fd, whole)
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """File descriptors of what grows with the capacity; of each the kernel says what memory it takes."""
+        maps = (self._flows4, self._flows6, self._next_hops, self._links)
+        return (*(each.fd for each in maps), self._entries_fd)
 
     def set_link(self, key: LinkKey, link: Link) -> None:
         """Add a link, or say something else of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from errno import E2BIG
 from typing import TYPE_CHECKING
 
 from flowtable.datapath.attach import Attachment, AttachMode, attach
@@ -9,7 +10,7 @@ from flowtable.datapath.bpf import BpfError
 from flowtable.datapath.layout import ENDS, PORT_CLOSED, PORT_STATION, Ending, Port
 from flowtable.datapath.netlink import NetlinkError, XdpFeatures, xdp_features
 from flowtable.datapath.tables import Installer, expressible, settings
-from flowtable.datapath.xdp import CAPACITY, XdpTables
+from flowtable.datapath.xdp import CAPACITY, DEVICES, XdpTables
 from flowtable.packet.miss import Miss
 from flowtable.ruleset.family import Family
 from flowtable.topology.event import LinkChanged
@@ -65,6 +66,8 @@ class XdpDatapath:
         Raises:
             BpfError: the device does not take it in this mode; ``strerror`` says why.
         """
+        if device.index >= DEVICES:
+            raise BpfError(E2BIG, f"index {device.index} of {device.name} is not below {DEVICES}")
         self.detach(device)
         self._set_station(device)
         program = self.tables.tc_program if mode is AttachMode.TC else self.tables.program
