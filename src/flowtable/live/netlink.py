@@ -104,6 +104,16 @@ def error(message: Message) -> NetlinkError | None:
     return NetlinkError(-code, os.strerror(-code)) if code < 0 else None
 
 
+def u8(value: bytes) -> int:
+    """A number of one byte. Of nothing it is 0, as with the others."""
+    return value[0] if value else 0
+
+
+def s32(value: bytes) -> int:
+    """A signed number in the host's byte order."""
+    return int.from_bytes(value[:4], _ORDER, signed=True)
+
+
 def u16(value: bytes) -> int:
     """A number in the host's byte order."""
     return int.from_bytes(value[:2], _ORDER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowtable.topology.bond import Bond
 from flowtable.topology.bridge import Bridge, BridgePort, VlanTable
-from flowtable.topology.device import Address, Device, check_name
+from flowtable.topology.device import Address, Device
 from flowtable.topology.error import TopologyError
 from flowtable.topology.event import (
     AddressChanged,
@@ -31,9 +31,8 @@ class MirroredTopology(Topology):
         """Add a device. What it stands on is in the topology already.
 
         Raises:
-            TopologyError: its name or index is not valid or taken.
+            TopologyError: its name or index is taken.
         """
-        check_name(device.name)
         if device.name in self.devices or device.index in self.indexes:
             raise TopologyError(f"there is already a device {device.index}: {device.name}", "name")
         self.devices[device.name] = device
@@ -71,9 +70,8 @@ class MirroredTopology(Topology):
         """Give a device another name: ``ip link set name``. Its own sysctls keep their values.
 
         Raises:
-            TopologyError: the name is not valid or taken.
+            TopologyError: the name is taken.
         """
-        check_name(name)
         if name in self.devices:
             raise TopologyError(f"there is already a device {name!r}", "name")
         old, device.name = device.name, name

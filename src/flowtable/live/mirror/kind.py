@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from flowtable.clock import SECOND
-from flowtable.live.netlink import attributes, u16, u32
+from flowtable.live.netlink import attributes, u8, u16, u32
 from flowtable.packet.packet import ETHERTYPE_VLAN
 from flowtable.topology.bond import Bond, BondMode, XmitHashPolicy
 from flowtable.topology.bridge import Bridge
@@ -22,7 +22,25 @@ from flowtable.topology.vrf import Vrf
 
 ARPHRD_ETHER: Final = 1
 _CENTISECONDS: Final = SECOND // 100
-_USE_ORIGINAL_LIMIT: Final = 0x1
+
+_VLAN_ID: Final = 1
+_VLAN_PROTOCOL: Final = 5
+_MACVLAN_MODE: Final = 1
+_VRF_TABLE: Final = 1
+_BR_AGEING_TIME: Final = 4
+_BR_VLAN_FILTERING: Final = 7
+_BR_VLAN_PROTOCOL: Final = 8
+_BR_VLAN_DEFAULT_PVID: Final = 39
+_BOND_MODE: Final = 1
+_BOND_ACTIVE: Final = 2
+_BOND_POLICY: Final = 14
+_IPTUN_LOCAL: Final = 2
+_IPTUN_REMOTE: Final = 3
+_IPTUN_TTL: Final = 4
+_IPTUN_ENCAP_LIMIT: Final = 6
+_IPTUN_FLAGS: Final = 8
+_IPTUN_PROTO: Final = 9
+_NO_ENCAP_LIMIT: Final = 0x1
 """Ref: IP6_TNL_F_IGN_ENCAP_LIMIT."""
 _ANY: Final = (bytes(4), bytes(16))
 
@@ -142,16 +160,16 @@ def parse(name: str, hardware: int, kind: str, data: bytes) -> tuple[Kind, str]:
     """
     values = attributes(data)
     match kind:
-        case "vlan" if 1 in values:
-            return VlanRecord(u16(values[1]), _big(values.get(5, b"\x81\x00"))), ""
-        case "macvlan" if (mode := u32(values.get(1, b""))) in _MACVLAN_MODES:
+        case "vlan" if _VLAN_ID in values:
+            return VlanRecord(u16(values[_VLAN_ID]), _ethertype(values.get(_VLAN_PROTOCOL))), ""
+        case "macvlan" if (mode := u32(values.get(_MACVLAN_MODE, b""))) in _MACVLAN_MODES:
             return MacvlanRecord(_MACVLAN_MODES[mode]), ""
         case "bridge":
             return _bridge(values), ""
         case "bond":
             return _bond(name, values)
-        case "vrf" if 1 in values:
-            return VrfRecord(u32(values[1])), ""
+        case "vrf" if _VRF_TABLE in values:
+            return VrfRecord(u32(values[_VRF_TABLE])), ""
         case "ipip" | "ip6tnl" | "sit":
             return _tunnel(name, _TUNNELS[kind], values)
         case "ppp":
@@ -164,40 +182,38 @@ def parse(name: str, hardware: int, kind: str, data: bytes) -> tuple[Kind, str]:
 
 
 def _bond(name: str, values: dict[int, bytes]) -> tuple[Kind, str]:
-    mode = _BOND_MODES.get(values.get(1, b"\xff")[0])
-    policy = _POLICIES.get(values.get(14, b"\xff")[0])
+    mode = _BOND_MODES.get(u8(values.get(_BOND_MODE, b"")))
+    policy = _POLICIES.get(u8(values.get(_BOND_POLICY, b"")))
     if mode is None or policy is None:
         return PlainRecord(DeviceKind.ETHERNET), f"{name}: a bond whose mode or hash policy is not known"
-    return BondRecord(mode, policy, u32(values.get(2, b""))), ""
+    return BondRecord(mode, policy, u32(values.get(_BOND_ACTIVE, b""))), ""
 
 
 def _bridge(values: dict[int, bytes]) -> BridgeRecord:
     return BridgeRecord(
-        ageing_time=u32(values.get(4, b"")) * _CENTISECONDS,
-        vlan_filtering=bool(values.get(7, b"\0")[0]),
-        vlan_protocol=_big(values[8]) if 8 in values else ETHERTYPE_VLAN,
-        vlan_default_pvid=u16(values[39]) if 39 in values else 0,
+        ageing_time=u32(values.get(_BR_AGEING_TIME, b"")) * _CENTISECONDS,
+        vlan_filtering=bool(u8(values.get(_BR_VLAN_FILTERING, b""))),
+        vlan_protocol=_ethertype(values.get(_BR_VLAN_PROTOCOL)),
+        vlan_default_pvid=u16(values.get(_BR_VLAN_DEFAULT_PVID, b"")),
     )
 
 
 def _tunnel(name: str, kind: DeviceKind, values: dict[int, bytes]) -> tuple[Kind, str]:
     """Only tunnels with two ends, and one protocol inside; the others have no one far end to send to."""
     size = 16 if kind is DeviceKind.IP6IP6 else 4
-    local, remote = values.get(2, b""), values.get(3, b"")
-    inner = values.get(9, bytes((_INNER[kind],)))[:1]
+    local, remote = values.get(_IPTUN_LOCAL, b""), values.get(_IPTUN_REMOTE, b"")
     ends = len(local) == len(remote) == size and local not in _ANY and remote not in _ANY
-    if not ends or inner != bytes((_INNER[kind],)):
+    if not ends or u8(values.get(_IPTUN_PROTO, bytes((_INNER[kind],)))) != _INNER[kind]:
         return PlainRecord(DeviceKind.OTHER), f"{name}: flows do not use tunnels without two fixed ends"
-    ttl = values.get(4, b"\0")[0]
-    flags = u32(values.get(8, b""))
     limit = None
-    if kind is DeviceKind.IP6IP6 and not flags & _USE_ORIGINAL_LIMIT:
-        limit = values.get(6, b"\x04")[0]
-    return TunnelRecord(kind, local, remote, ttl, limit), ""
+    if kind is DeviceKind.IP6IP6 and not u32(values.get(_IPTUN_FLAGS, b"")) & _NO_ENCAP_LIMIT:
+        limit = u8(values.get(_IPTUN_ENCAP_LIMIT, b""))
+    return TunnelRecord(kind, local, remote, u8(values.get(_IPTUN_TTL, b"")), limit), ""
 
 
-def _big(value: bytes) -> int:
-    return int.from_bytes(value[:2], "big")
+def _ethertype(value: bytes | None) -> int:
+    """A VLAN protocol, which is in network byte order."""
+    return ETHERTYPE_VLAN if value is None else int.from_bytes(value[:2])
 
 
 def make(record: Kind, name: str, index: int, lower: Device | None) -> Device:

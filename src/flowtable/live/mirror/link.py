@@ -7,7 +7,7 @@ from struct import Struct
 from typing import Final
 
 from flowtable.live.mirror import kind
-from flowtable.live.netlink import attributes, text, u32
+from flowtable.live.netlink import attributes, text, u8, u32
 from flowtable.topology.bridge import PortState
 from flowtable.topology.device import LOOPBACK_INDEX, AddrGenMode, DeviceKind
 
@@ -23,6 +23,18 @@ _AF_SPEC: Final = 26
 _GROUP: Final = 27
 _LINK_NETNSID: Final = 37
 _PERM_ADDRESS: Final = 54
+_INFO_KIND: Final = 1
+_INFO_DATA: Final = 2
+_INFO_SLAVE_KIND: Final = 4
+_INFO_SLAVE_DATA: Final = 5
+_PROTINFO: Final = 12
+_BRPORT_STATE: Final = 1
+_BRPORT_MODE: Final = 4
+_BRPORT_LEARNING: Final = 8
+_BRPORT_UNICAST_FLOOD: Final = 9
+_BRPORT_MCAST_FLOOD: Final = 27
+_BRPORT_BCAST_FLOOD: Final = 30
+_BRPORT_ISOLATED: Final = 33
 _INET6: Final = 10
 _ADDR_GEN_MODE: Final = 8
 
@@ -86,22 +98,26 @@ _STATES: Final = {
 
 
 def parse(body: bytes) -> LinkRecord | None:
-    """The device in a message of family AF_UNSPEC; None if it has no name, as no device does."""
+    """The device in a message of family AF_UNSPEC; None if it does not say what a device is.
+
+    So it is where a wireless device tells what it has heard.
+    """
     if len(body) < HEADER.size:
         return None
     _, hardware, index, flags, _ = HEADER.unpack_from(body)
     values = attributes(body, HEADER.size)
-    if _IFNAME not in values:
+    if _IFNAME not in values or _MTU not in values:
         return None
     name = text(values[_IFNAME])
     info = attributes(values.get(_LINKINFO, b""))
-    what, note = kind.parse(name, hardware, text(info.get(1, b"")), info.get(2, b""))
+    what, note = kind.parse(name, hardware, text(info.get(_INFO_KIND, b"")), info.get(_INFO_DATA, b""))
     if index == LOOPBACK_INDEX:
         what, note = kind.PlainRecord(DeviceKind.LOOPBACK), ""
     master = u32(values.get(_MASTER, b""))
     mac = _mac(values.get(_ADDRESS, b""))
     # The device below has the same index as one of this namespace only by chance, if it is in another.
     lower = 0 if _LINK_NETNSID in values else u32(values.get(_LINK, b""))
+    bridged = bool(master) and text(info.get(_INFO_SLAVE_KIND, b"")) == "bridge"
     stacked = isinstance(what, (kind.VlanRecord, kind.MacvlanRecord, kind.TunnelRecord))
     return LinkRecord(
         index=index,
@@ -115,7 +131,7 @@ def parse(body: bytes) -> LinkRecord | None:
         lower=lower if stacked and lower != index else 0,
         master=master,
         addrgenmode=_addrgenmode(values.get(_AF_SPEC, b"")),
-        port=_port(attributes(info.get(5, b""))) if master and text(info.get(4, b"")) == "bridge" else None,
+        port=_port(attributes(info.get(_INFO_SLAVE_DATA, b""))) if bridged else None,
         note=note,
     )
 
@@ -125,22 +141,22 @@ def _mac(address: bytes) -> bytes:
 
 
 def _addrgenmode(families: bytes) -> AddrGenMode:
-    mode = attributes(attributes(families).get(_INET6, b"")).get(_ADDR_GEN_MODE, b"\0")
-    return AddrGenMode.EUI64 if mode == b"\0" else AddrGenMode.NONE
+    mode = attributes(attributes(families).get(_INET6, b"")).get(_ADDR_GEN_MODE, b"")
+    return AddrGenMode.NONE if u8(mode) else AddrGenMode.EUI64
 
 
 def _port(values: dict[int, bytes]) -> PortRecord:
-    def flag(kind: int, default: bytes) -> bool:
-        return values.get(kind, default) != b"\0"
+    def flag(kind: int, *, usual: bool = True) -> bool:
+        return bool(u8(values[kind])) if kind in values else usual
 
     return PortRecord(
-        state=_STATES.get(values.get(1, b"\x03")[0], PortState.FORWARDING),
-        learning=flag(8, b"\1"),
-        flood=flag(9, b"\1"),
-        mcast_flood=flag(27, b"\1"),
-        bcast_flood=flag(30, b"\1"),
-        hairpin=flag(4, b"\0"),
-        isolated=flag(33, b"\0"),
+        state=_STATES.get(u8(values.get(_BRPORT_STATE, b"")), PortState.FORWARDING),
+        learning=flag(_BRPORT_LEARNING),
+        flood=flag(_BRPORT_UNICAST_FLOOD),
+        mcast_flood=flag(_BRPORT_MCAST_FLOOD),
+        bcast_flood=flag(_BRPORT_BCAST_FLOOD),
+        hairpin=flag(_BRPORT_MODE, usual=False),
+        isolated=flag(_BRPORT_ISOLATED, usual=False),
     )
 
 
@@ -152,5 +168,5 @@ def parse_port(body: bytes) -> tuple[int, PortRecord] | None:
     if len(body) < HEADER.size:
         return None
     index: int = HEADER.unpack_from(body)[2]
-    information = attributes(body, HEADER.size).get(12)
+    information = attributes(body, HEADER.size).get(_PROTINFO)
     return None if information is None else (index, _port(attributes(information)))

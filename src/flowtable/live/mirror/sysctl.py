@@ -10,7 +10,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from flowtable.live.mirror.rtnetlink import AF_INET, FAMILIES
-from flowtable.live.netlink import attributes
+from flowtable.live.netlink import attributes, s32
 from flowtable.topology.error import TopologyError
 from flowtable.topology.sysctl import device_names, general_names
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 PROC: Final = Path("/proc/sys")
 _HEADER: Final = Struct("=Bxxx")
-_INDEX: Final = Struct("=i")
 _IFINDEX: Final = 1
 _ALL: Final = -1
 _DEFAULT: Final = -2
@@ -66,7 +65,7 @@ class SysctlMirror:
         if len(body) < _HEADER.size or body[0] not in FAMILIES:
             return
         values = attributes(body, _HEADER.size)
-        (index,) = _INDEX.unpack(values[_IFINDEX])
+        index = s32(values.get(_IFINDEX, b""))
         device = self._topology.indexes.get(index)
         names = {_ALL: "all", _DEFAULT: "default"}
         name = names.get(index) if device is None else device.name
@@ -75,7 +74,7 @@ class SysctlMirror:
         version = 4 if body[0] == AF_INET else 6
         for kind, leaf in _NOTIFIED.items():
             if kind in values and (version == 4 or leaf == "forwarding"):
-                yield f"net.ipv{version}.conf.{name.replace('.', '/')}.{leaf}", _INDEX.unpack(values[kind])[0]
+                yield f"net.ipv{version}.conf.{name.replace('.', '/')}.{leaf}", s32(values[kind])
 
     def _read(self, names: Iterable[str]) -> None:
         for name in names:
