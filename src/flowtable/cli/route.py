@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 _SOURCE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 _TARGET = click.Path(dir_okay=False, writable=True, allow_dash=True)
-_REACHABLE: Final = 30000
-"""Milliseconds that neighbours of Linux last; those of a box do not age unless it says so."""
 
 
 def _named(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -96,10 +94,6 @@ def route(
     check_sources([ruleset, box])
     check_targets(targets, as_json=False)
     rules, topology = load_ruleset(ruleset)[0], load_box(box)
-    for family in ("ipv4", "ipv6"):
-        conf = topology.sysctls.ipv4_neigh if family == "ipv4" else topology.sysctls.ipv6_neigh
-        if all(each.base_reachable_time_ms is None for each in conf.values()):
-            topology.set_sysctl(f"net.{family}.neigh.default.base_reachable_time_ms", _REACHABLE)
     try:
         router = Box(
             topology,
