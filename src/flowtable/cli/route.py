@@ -109,7 +109,8 @@ def route(
         streams = {option: (path, open_output(path, stack)) for option, path in targets.items() if path}
         ports = _open(topology, named, TapPort if tap else PacketPort, stack)
         between = ", ".join(topology.indexes[index].name for index in ports)
-        Wires(router, ports).run(lambda: click.echo(f"flowtable: routing between {between}", err=True))
+        wires = stack.enter_context(closing(Wires(router, ports)))
+        wires.run(lambda: click.echo(f"flowtable: routing between {between}", err=True))
         listings: dict[str, Callable[[], Iterable[str]]] = {
             "--flows": lambda: flow_lines(router),
             "--conntrack": lambda: connection_lines(router),

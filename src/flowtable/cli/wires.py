@@ -40,6 +40,9 @@ class Wires:
         self._stopped = False
         # The time of day, which rules may ask for, that never goes back.
         self._epoch = time.time_ns() - time.monotonic_ns()
+        self._selector = DefaultSelector()
+        for port in ports.values():
+            self._selector.register(port.fileno(), EVENT_READ, port)
         box.transmit = self._send
         box.transmit_many = self._send_many
 
@@ -54,24 +57,36 @@ class Wires:
             ready: called once frames are taken.
         """
         with ExitStack() as stack:
-            selector = stack.enter_context(DefaultSelector())
-            for port in self._ports.values():
-                selector.register(port.fileno(), EVENT_READ, port)
-            selector.register(self._catch_signals(stack), EVENT_READ)
+            self._selector.register(self._catch_signals(stack), EVENT_READ)
             self._box.advance(self.now())
             ready()
             while not self._stopped:
-                for key, _ in selector.select(self._patience()):
-                    if key.data is not None:
-                        self._take(key.data)
-                self._box.advance(self.now())
+                self.turn(self._patience())
 
-    def _take(self, port: Port) -> None:
-        for _ in range(_MANY):
+    def turn(self, seconds: float) -> bool:
+        """Wait for frames, send on what has come, and do what is due.
+
+        Args:
+            seconds: how long to wait at most.
+
+        Returns:
+            Whether there were frames.
+        """
+        taken = [self._take(key.data) for key, _ in self._selector.select(seconds) if key.data is not None]
+        self._box.advance(self.now())
+        return any(taken)
+
+    def close(self) -> None:
+        """Wait for ports no more; they stay open."""
+        self._selector.close()
+
+    def _take(self, port: Port) -> bool:
+        for turn in range(_MANY):
             burst = port.receive(self.now())
             if not burst.count:
-                return
+                return turn > 0
             self._box.receive_many(burst)
+        return True
 
     def _patience(self) -> float:
         """Seconds until something is due."""
