@@ -91,7 +91,7 @@ def test_all_routes_are_there():
         hops = 0
         for family in (4, 6):
             for told in ip(namespace, f"-{family}", "route", "show", "table", "all"):
-                hops += len(told.get("nexthops", [None])) if "tos" not in told else 0
+                hops += len(told.get("nexthops", [None]))
         assert len(topology.fib4) + len(topology.fib6) == hops
         assert any("tos 0x10" in note for note in mirror.notes())
         route = topology.fib4.lookup(bytes((10, 9, 1, 1)))
@@ -116,6 +116,9 @@ def test_all_routes_are_there():
         ("192.0.2.1", ("mark", "7")),
         ("192.0.2.1", ("from", "10.0.1.5", "iif", "lan0")),
         ("192.0.2.1", ("from", "10.0.1.5", "iif", "lan0", "mark", "7")),
+        ("10.0.2.77", ("mark", "9")),
+        ("198.51.100.1", ("mark", "9")),
+        ("198.51.100.1", ("mark", "51820")),
     ],
 )
 @in_namespace
@@ -125,6 +128,9 @@ def test_routes_are_those_that_the_kernel_takes(target, arguments):
         "rule add priority 101 from 10.0.1.0/24 iif lan0 table 201",
         "route add default via 10.0.2.200 table 200",
         "route add default via 10.0.2.201 table 201",
+        "rule add priority 200 table main suppress_prefixlength 0",
+        "rule add priority 201 not fwmark 51820 table 202",
+        "route add default via 10.0.2.202 table 202",
     )
     with host(*ROUTER, *rules, "sysctl -wq net.ipv4.ip_forward=1") as namespace, Mirror() as mirror:
         [told] = ip(namespace, "route", "get", target, *arguments)
@@ -140,6 +146,33 @@ def test_routes_are_those_that_the_kernel_takes(target, arguments):
         assert route.device.name == told["dev"]
         gateway = told.get("gateway")
         assert route.gateway == (bytes(map(int, gateway.split("."))) if gateway else None)
+
+
+@in_namespace
+def test_where_packets_may_go_another_way_there_is_none_for_flows():
+    commands = (
+        "rule add priority 100 ipproto udp dport 53 from 10.0.1.0/24 table 200",
+        "rule add priority 101 not iif lan0 sport 7 to 203.0.113.0/24 table 200",
+        "route add 10.3.0.0/16 via 10.0.2.3",
+        "route add 10.3.0.0/16 tos 0x10 metric 7 via 10.0.2.4",
+    )
+    with host(*ROUTER, *commands) as namespace, Mirror() as mirror:
+        fib = mirror.topology.fib4
+        target = bytes((198, 51, 100, 1))
+        assert fib.lookup(target, source=bytes((10, 0, 1, 5))) is None
+        run(namespace, "rule del priority 101")
+        follow(mirror)
+        assert fib.lookup(target, source=bytes((10, 0, 1, 5))) is None
+        elsewhere = fib.lookup(target, source=bytes((10, 0, 2, 5)))
+        assert elsewhere is not None and elsewhere.gateway == bytes((10, 0, 2, 9))
+        only_some = fib.lookup(bytes((10, 3, 1, 1)), source=bytes((10, 0, 2, 5)))
+        assert only_some is not None and only_some.type is RouteType.UNREACHABLE
+        assert len(mirror.notes()) == 2
+        run(namespace, "rule del priority 100", "route del 10.3.0.0/16 tos 0x10")
+        follow(mirror)
+        all_of_them = fib.lookup(bytes((10, 3, 1, 1)))
+        assert all_of_them is not None and all_of_them.gateway == bytes((10, 0, 2, 3))
+        assert mirror.notes() == []
 
 
 @in_namespace

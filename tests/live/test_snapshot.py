@@ -104,7 +104,9 @@ def test_what_a_box_file_cannot_say_is_a_comment():
         "link set wg0 up",
         "route add 10.9.0.0/16 dev wg0",
         "route add 10.8.0.0/16 tos 0x10 via 10.0.1.9",
-        "rule add not fwmark 7 table 100",
+        "rule add priority 90 dport 53 table 100",
+        "rule add priority 91 not fwmark 7 table 100",
+        "route add blackhole default table 100",
         "route add default via 10.0.1.9",
     )
     with host(*commands):
@@ -115,8 +117,11 @@ def test_what_a_box_file_cannot_say_is_a_comment():
     assert "  # - name: wg0" in written
     assert "# {to: 10.9.0.0/16, dev: wg0}" in written or "# - {to: 10.9.0.0/16, dev: wg0}" in written
     assert "# wg0: flows do not use this device (tun)" in written
-    assert "not considered, because of tos 0x10" in written
-    assert "not considered, because of not" in written
+    assert "flows that it may be for are refused, because of tos 0x10" in written
+    assert "flows that it may be for are refused (dport)" in written
+    route = box.fib4.lookup(bytes((192, 0, 2, 1)), mark=8)
+    assert route is not None and route.table == 100
+    assert box.fib4.lookup(bytes((192, 0, 2, 1)), mark=7) is not route
     # Two cards have one MAC address: the box has the first.
     assert len([name for name in box.devices if name.startswith("lan0")]) == 1
 

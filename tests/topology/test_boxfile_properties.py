@@ -272,7 +272,7 @@ def rules(draw, pool: st.SearchStrategy[bytes], bits: int) -> Rule:
         value = int.from_bytes(draw(pool)) >> bits - prefixlen << bits - prefixlen
         return value.to_bytes(bits // 8), prefixlen
 
-    action = draw(st.sampled_from(RuleAction))
+    action = draw(st.sampled_from([action for action in RuleAction if action is not RuleAction.UNKNOWN]))
     mask = draw(st.integers(0, 2**32 - 1))
     return Rule(
         draw(st.integers(0, 2**32 - 1)),
@@ -284,6 +284,8 @@ def rules(draw, pool: st.SearchStrategy[bytes], bits: int) -> Rule:
         draw(st.none() | st.just("eth9")),
         draw(st.integers(0, 2**32 - 1)) if mask else 0,
         mask,
+        invert=draw(st.booleans()),
+        suppress_prefixlength=draw(st.none() | st.integers(0, 128)),
     )
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import pytest
 
 from flowtable.packet.packet import IPV6
@@ -143,6 +145,32 @@ class TestRules:
         assert heard == [RulesChanged(IPV6), RulesChanged(IPV6)]
         assert box.fib6.generation == before + 2
         assert box.fib6.rules.standard
+
+    def test_all_but_default_routes_then_what_is_not_marked(self):
+        """What wg-quick makes: the tunnel has all that is not its own, but no network that is near."""
+        box = Topology()
+        box.add_device(ethernet("e1", 2, "10.0.1.1/24"))
+        box.add_device(ethernet("e2", 3, "10.0.2.1/24"))
+        box.fib4.add(route("0.0.0.0/0", gateway="10.0.1.2"))
+        box.fib4.add(route("0.0.0.0/0", gateway="10.0.2.2", table=51820))
+        box.fib4.add_rule(Rule(32764, table=254, suppress_prefixlength=0))
+        box.fib4.add_rule(Rule(32765, table=51820, fwmark=51820, fwmask=0xFFFFFFFF, invert=True))
+
+        def gateway(to: str, mark: int = 0) -> str | None:
+            found = box.fib4.lookup(packed(to), mark=mark)
+            assert found is not None
+            return None if found.gateway is None else str(ip_address(found.gateway))
+
+        assert gateway("192.0.2.1") == "10.0.2.2"
+        assert gateway("192.0.2.1", 51820) == "10.0.1.2"
+        assert gateway("10.0.1.7") is None
+
+    def test_what_is_not_known_leads_nowhere(self):
+        box = Topology()
+        box.add_device(ethernet("e1", 2, "10.0.1.1/24"))
+        box.fib4.add_rule(Rule(5, RuleAction.UNKNOWN, source=(packed("10.0.9.0"), 24)))
+        assert box.fib4.lookup(packed("10.0.1.7"), source=packed("10.0.9.7")) is None
+        assert box.fib4.lookup(packed("10.0.1.7"), source=packed("10.0.8.7")) is not None
 
     def test_ipv6(self):
         box = Topology()

@@ -183,14 +183,17 @@ class Fib:
             if not matches(rule, flow):
                 continue
             match rule.action:
-                case RuleAction.UNREACHABLE:
+                case RuleAction.UNREACHABLE | RuleAction.UNKNOWN:
                     return None
                 case RuleAction.BLACKHOLE | RuleAction.PROHIBIT as action:
                     return Route(self.family, self._any, 0, _ENDS[action])
                 case RuleAction.LOOKUP:
                     table = self._tables.get(flow.table if rule.l3mdev else rule.table)
                     route = None if table is None else table.find(value, flow.oif, down=down)
-                    if route is not None and route.type is not RouteType.THROW:
+                    if route is None or route.type is RouteType.THROW:
+                        continue
+                    # Ref: net/ipv4/fib_rules.c:fib4_rule_suppress.
+                    if rule.suppress_prefixlength is None or route.prefixlen > rule.suppress_prefixlength:
                         return route
         return None
 

@@ -30,6 +30,8 @@ class RuleAction(Enum):
     BLACKHOLE = "blackhole"
     UNREACHABLE = "unreachable"
     PROHIBIT = "prohibit"
+    UNKNOWN = "unknown"
+    """It asks for more than is known here: what becomes of packets that may match cannot be told."""
 
 
 Network = tuple[bytes, int]
@@ -51,6 +53,9 @@ class Rule:
         fwmark: the packet's mark has to be this,
         fwmask: in these bits.
         l3mdev: look in the table of the VRF that a device is in, for packets of a VRF.
+        invert: it is for the packets that do not match (``not``).
+        suppress_prefixlength: a route with a prefix no longer than that is as none; None: every
+            route will do.
     """
 
     priority: int
@@ -63,6 +68,8 @@ class Rule:
     fwmark: int = 0
     fwmask: int = 0
     l3mdev: bool = False
+    invert: bool = False
+    suppress_prefixlength: int | None = None
 
 
 @dataclass(slots=True)
@@ -88,6 +95,10 @@ class Flow:
 
 def matches(rule: Rule, flow: Flow) -> bool:
     """Whether a rule is for a packet. Ref: net/core/fib_rules.c:fib_rule_match."""
+    return _selects(rule, flow) is not rule.invert
+
+
+def _selects(rule: Rule, flow: Flow) -> bool:
     if rule.iif is not None and rule.iif != ("lo" if flow.iif is None else flow.iif.name):
         return False
     if rule.oif is not None and (flow.oif is None or rule.oif != flow.oif.name):

@@ -185,6 +185,8 @@ def _path(record: RouteRecord) -> Path:
 
 
 _NOWHERE: Final = Hop(0, None)
+_FIRST: Final = -1
+"""A metric lower than any."""
 
 
 class RouteTable(Table[RouteRecord, RouteRecord]):
@@ -255,7 +257,7 @@ class RouteTable(Table[RouteRecord, RouteRecord]):
         record = new or old
         assert record is not None
         key, fib = self.key(record), self._topology.fib(record.family)
-        alive = [] if new is None or _unknown(new) else [h for h in new.hops or (_NOWHERE,) if not h.dead]
+        alive = [] if new is None else _ways(new)
         placed = self._placed.setdefault(key, {})
         for hop in alive:
             if hop not in placed and (route := self._route(key, hop)) is not None:
@@ -284,19 +286,20 @@ class RouteTable(Table[RouteRecord, RouteRecord]):
 
     def _route(self, record: RouteRecord, hop: Hop) -> Route | None:
         """A route of the topology; None while the device is not there."""
-        device = self._topology.indexes.get(hop.index)
-        type_ = record.type
+        if _unknown(record):
+            return _barrier(record, _FIRST)
         if hop.encap:
-            device, type_ = None, RouteType.UNREACHABLE
-        elif device is None and record.hops:
+            return _barrier(record, record.metric)
+        device = self._topology.indexes.get(hop.index)
+        if device is None and record.hops:
             return None
-        delivered = type_ in (RouteType.LOCAL, RouteType.ANYCAST)
+        delivered = record.type in (RouteType.LOCAL, RouteType.ANYCAST)
         return Route(
             record.family,
             record.destination,
             record.prefixlen,
-            type_,
-            gateway=None if hop.encap else hop.gateway,
+            record.type,
+            gateway=hop.gateway,
             device=self._topology.lo if delivered else device,
             metric=record.metric,
             mtu=record.mtu,
@@ -350,11 +353,29 @@ class RouteTable(Table[RouteRecord, RouteRecord]):
     def notes(self) -> Iterator[str]:
         """In words, which routes are not what they are in the kernel."""
         for record in self.records:
-            what = _unknown(record)
+            what = _unknown(record) or ("its encapsulation" if any(h.encap for h in record.hops) else "")
             if what:
-                yield f"{_shown(record)}: not considered, because of {what}"
-            elif any(hop.encap for hop in record.hops):
-                yield f"{_shown(record)}: flows do not use this route, because of its encapsulation"
+                yield f"{_shown(record)}: flows that it may be for are refused, because of {what}"
+
+
+def _ways(record: RouteRecord) -> list[Hop]:
+    """Where packets may go; one that is nowhere for the types that end a packet."""
+    if _unknown(record):
+        return [_NOWHERE]
+    return [hop for hop in record.hops or (_NOWHERE,) if not hop.dead]
+
+
+def _barrier(record: RouteRecord, metric: int) -> Route:
+    """What stands in the place of a way that flows cannot take, or that only some packets take."""
+    return Route(
+        record.family,
+        record.destination,
+        record.prefixlen,
+        RouteType.UNREACHABLE,
+        metric=metric,
+        table=record.table,
+        protocol=RouteProtocol.KERNEL,
+    )
 
 
 def _unknown(record: RouteRecord) -> str:

@@ -23,31 +23,43 @@ _IIFNAME: Final = 3
 _PRIORITY: Final = 6
 _FWMARK: Final = 10
 _TABLE: Final = 15
+_SUPPRESS_PREFIXLEN: Final = 14
 _FWMASK: Final = 16
 _OIFNAME: Final = 17
 _L3MDEV: Final = 19
 _INVERT: Final = 0x2
 _DETACHED: Final = 0x18
 """Ref: FIB_RULE_IIF_DETACHED, FIB_RULE_OIF_DETACHED: whether the device is there is no matter of the rule."""
+_LOOKUP: Final = 1
+_NOP: Final = 3
 _ACTIONS: Final = {
-    1: RuleAction.LOOKUP,
+    _LOOKUP: RuleAction.LOOKUP,
     6: RuleAction.BLACKHOLE,
     7: RuleAction.UNREACHABLE,
     8: RuleAction.PROHIBIT,
 }
-_UNKNOWN: Final = {
+_KNOWN: Final = frozenset(
+    {_DST, _SRC, _IIFNAME, _PRIORITY, _FWMARK, _TABLE, _SUPPRESS_PREFIXLEN, _FWMASK, _OIFNAME, _L3MDEV}
+)
+_HARMLESS: Final = frozenset({0, 11, 18, 21})
+"""Realms, padding, and who made the rule."""
+_WORDS: Final = {
     4: "goto",
     12: "tun_id",
     13: "suppress_ifgroup",
-    14: "suppress_prefixlength",
     20: "uidrange",
     22: "ipproto",
     23: "sport",
     24: "dport",
     25: "dscp",
     26: "flowlabel",
+    27: "flowlabel",
+    28: "sport",
+    29: "dport",
+    30: "dscp",
 }
 _NO_SUPPRESSION: Final = b"\xff\xff\xff\xff"
+_EVERY: Final = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +68,9 @@ class RuleRecord:
 
     Attributes:
         family: ``IPV4`` or ``IPV6``.
-        rule: the rule, None if it asks what topologies do not know.
+        rule: the rule, None if it does nothing.
         facts: all that the message says, which is the same as long as the rule is.
-        note: in words, why it is not kept.
+        note: in words, what of it topologies do not know.
     """
 
     family: int
@@ -78,21 +90,22 @@ def parse(body: bytes) -> RuleRecord | None:
     values = attributes(body, _HEADER.size)
     facts = (dst_len, src_len, tos, action, flags & ~_DETACHED, frozenset(values.items()))
     priority = u32(values.get(_PRIORITY, b""))
-    unknown = [word for kind, word in _UNKNOWN.items() if kind in values and values[kind] != _NO_SUPPRESSION]
+    unknown = [
+        _WORDS.get(kind, f"attribute {kind}")
+        for kind, value in values.items()
+        if kind not in _KNOWN and kind not in _HARMLESS and value != _NO_SUPPRESSION
+    ]
     unknown += ["tos"] if tos else []
-    unknown += ["not"] if flags & _INVERT else []
-    unknown += [f"action {action}"] if action not in _ACTIONS else []
-    if unknown:
-        version = 4 if kept == IPV4 else 6
-        note = f"ip -{version} rule {priority}: not considered, because of {', '.join(unknown)}"
-        return RuleRecord(kept, None, facts, note)
+    unknown += [] if action in _ACTIONS or action == _NOP else [f"action {action}"]
     mark = u32(values.get(_FWMARK, b""))
+    suppressed = u32(values.get(_SUPPRESS_PREFIXLEN, _NO_SUPPRESSION))
     l3mdev = values.get(_L3MDEV, b"\0") != b"\0"
+    looks = action == _LOOKUP
     rule = Rule(
         priority,
-        _ACTIONS[action],
+        RuleAction.UNKNOWN if unknown else _ACTIONS.get(action, RuleAction.LOOKUP),
         # What it is for other rules than to look up says nothing.
-        table=u32(values[_TABLE]) if action == 1 and _TABLE in values and not l3mdev else 0,
+        table=u32(values[_TABLE]) if looks and _TABLE in values and not l3mdev else 0,
         source=(values[_SRC], src_len) if _SRC in values else None,
         destination=(values[_DST], dst_len) if _DST in values else None,
         iif=text(values[_IIFNAME]) if _IIFNAME in values else None,
@@ -100,8 +113,18 @@ def parse(body: bytes) -> RuleRecord | None:
         fwmark=mark,
         fwmask=u32(values[_FWMASK]) if _FWMASK in values else (0xFFFFFFFF if mark else 0),
         l3mdev=l3mdev,
+        invert=bool(flags & _INVERT),
+        suppress_prefixlength=suppressed if looks and suppressed != _EVERY else None,
     )
-    return RuleRecord(kept, rule, facts)
+    if unknown and rule.invert:
+        # It may be for any packet.
+        rule = Rule(priority, RuleAction.UNKNOWN)
+    note = ""
+    if unknown:
+        version = 4 if kept == IPV4 else 6
+        asked = ", ".join(dict.fromkeys(unknown))
+        note = f"ip -{version} rule {priority}: flows that it may be for are refused ({asked})"
+    return RuleRecord(kept, None if action == _NOP else rule, facts, note)
 
 
 class RuleTable:

@@ -31,9 +31,13 @@ _KEYS: Final = (
     "table",
     "l3mdev",
     "action",
+    "not",
+    "suppress_prefixlength",
 )
 _FAMILIES: Final = {"inet": IPV4, "inet6": IPV6}
-_ACTIONS: Final = {action.value: action for action in RuleAction if action is not RuleAction.LOOKUP}
+_ACTIONS: Final = {
+    action.value: action for action in (RuleAction.BLACKHOLE, RuleAction.UNREACHABLE, RuleAction.PROHIBIT)
+}
 _ALL: Final = ("all", "any", "default")
 _MARK: Final = re.compile(r"(0x[0-9a-fA-F]{1,8}|[0-9]{1,10})(?:/(0x[0-9a-fA-F]{1,8}|[0-9]{1,10}))?")
 
@@ -81,6 +85,8 @@ def read_rule(item: Field) -> tuple[int, Rule]:
         mark,
         mask,
         section.get("l3mdev", Field.boolean, False),
+        section.get("not", Field.boolean, False),
+        section.get("suppress_prefixlength", lambda f: f.integer(0, 128), None),
     )
     family = _family(section, source, to)
     if not section.sound:
@@ -155,6 +161,10 @@ def _lines(fib: Fib, *, vrfs: bool) -> Iterator[str]:
                 "fwmark": f"{rule.fwmark:#x}/{rule.fwmask:#x}" if rule.fwmask else None,
                 "table": table_name(rule.table) if rule.table else None,
                 "l3mdev": "true" if rule.l3mdev else None,
+                "not": "true" if rule.invert else None,
+                "suppress_prefixlength": (
+                    None if rule.suppress_prefixlength is None else str(rule.suppress_prefixlength)
+                ),
                 "action": None if rule.action is RuleAction.LOOKUP else rule.action.value,
             }
         )
