@@ -96,9 +96,9 @@ def _device(device: Any) -> tuple[object, ...]:
         facts.append(getattr(device, own, None))
     match device:
         case Bridge():
-            facts += [device.vlan_filtering, device.vlan_protocol, device.vlan_default_pvid]
-            facts.append(device.ageing_time if device.up else None)
-            facts.append((sorted(device.vlans.members.items()), device.vlans.pvid))
+            if device.up:
+                facts += [device.vlan_filtering, device.vlan_protocol, device.vlan_default_pvid]
+                facts += [device.ageing_time, sorted(device.vlans.members.items()), device.vlans.pvid]
             facts.append({index: _port(port) for index, port in device.ports.items()})
             facts.append({(e.mac, e.vid, e.port and e.port.device.name, e.state) for e in device.fdb})
         case Bond():

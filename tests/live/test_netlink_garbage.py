@@ -59,7 +59,13 @@ def test_any_record_can_be_applied(told, flags):
         pass
 
     links = LinkTable(
-        topology, arrived=nobody, joined=nobody, departing=nobody, toggled=nobody, renamed=lambda *_: None
+        topology,
+        arrived=nobody,
+        joined=nobody,
+        departing=nobody,
+        toggled=nobody,
+        renamed=lambda *_: None,
+        bridge_changed=lambda: None,
     )
     routes, rules, sysctls = RouteTable(topology), RuleTable(topology), sysctl.SysctlMirror(topology)
     for body in told:

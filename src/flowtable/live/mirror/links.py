@@ -29,6 +29,8 @@ class LinkTable(Table[int, LinkRecord]):
         departing: called before a device goes.
         toggled: called when a device is up, and when it is no longer.
         renamed: called with the old and the new name of a device.
+        bridge_changed: called when the options of a bridge are others, or it comes up: of what
+            follows for VLANs the kernel does not tell.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class LinkTable(Table[int, LinkRecord]):
         departing: Listener,
         toggled: Listener,
         renamed: Callable[[str, str], None],
+        bridge_changed: Callable[[], None],
     ) -> None:
         super().__init__()
         self._topology = topology
@@ -48,6 +51,7 @@ class LinkTable(Table[int, LinkRecord]):
         self.departing = departing
         self.toggled = toggled
         self.renamed = renamed
+        self.bridge_changed = bridge_changed
 
     def key(self, record: LinkRecord) -> int:
         """Its index."""
@@ -135,6 +139,7 @@ class LinkTable(Table[int, LinkRecord]):
             return False
         if isinstance(device, Bridge):
             self._topology.set_bridge(device, vlan_filtering=device.vlan_filtering)
+            self.bridge_changed()
         self._topology.link_changed(device)
         return True
 
@@ -150,6 +155,8 @@ class LinkTable(Table[int, LinkRecord]):
         self._relate(new)
         if toggled and old is not None:
             self.toggled(new.index)
+            if new.up and isinstance(device, Bridge):
+                self.bridge_changed()
 
     def _relate(self, record: LinkRecord) -> None:
         """Bring what a device stands on, and what it belongs to, up to date."""

@@ -60,6 +60,7 @@ class Mirror:
             joined=self._joined,
             toggled=self._toggled,
             renamed=self._renamed,
+            bridge_changed=self._reread_vlans,
         )
         self._addresses = AddressTable(self.topology)
         self._routes = RouteTable(self.topology)
@@ -109,7 +110,7 @@ class Mirror:
         word on each object is the newest.
         """
         self._links.replace(filter(None, map(link.parse, self._dump(Type.GETLINK, _IFINFO, AF_UNSPEC))))
-        self._vlans.replace(filter(None, map(vlan.parse, self._dump_vlans())))
+        self._reread_vlans()
         self._sysctls.read()
         addresses = self._dump(Type.GETADDR, _IFADDR, AF_UNSPEC)
         self._addresses.replace(filter(None, map(address.parse, addresses)))
@@ -148,9 +149,11 @@ class Mirror:
             return []
         return [answer.body for answer in answers]
 
-    def _dump_vlans(self) -> list[bytes]:
+    def _reread_vlans(self) -> None:
+        """Ref: net/bridge/br_vlan.c:__br_vlan_set_default_pvid, which does not tell what it deletes."""
         mask = attribute(_IFLA_EXT_MASK, packed(_VLANS_COMPRESSED))
-        return self._dump(Type.GETLINK, _IFINFO, AF_BRIDGE, mask)
+        bodies = self._dump(Type.GETLINK, _IFINFO, AF_BRIDGE, mask)
+        self._vlans.replace(filter(None, map(vlan.parse, bodies)))
 
     def _told(self, message: Message) -> None:
         """Apply a notification."""
