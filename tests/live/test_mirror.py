@@ -7,6 +7,7 @@ import random
 import socket
 from contextlib import suppress
 from ipaddress import ip_address
+from typing import TypeVar
 
 import pytest
 
@@ -45,6 +46,9 @@ ROUTER = (
     "route add default via 10.0.2.9",
     "route add default via 2001:db8:2::9",
 )
+
+
+E = TypeVar("E", bound=Event)
 
 
 def events(mirror: Mirror) -> list[Event]:
@@ -224,37 +228,38 @@ def test_each_change_is_the_event_that_it_is():
         follow(mirror)
         heard = events(mirror)
 
-        def after(*commands: str) -> list[Event]:
+        def after(command: str, kind: type[E]) -> list[E]:
+            """What was heard of that kind; the kernel says other things of its own as well."""
             heard.clear()
-            run(namespace, *commands)
-            follow(mirror, 0.05)
-            return list(heard)
+            run(namespace, command)
+            follow(mirror)
+            return [event for event in heard if isinstance(event, kind)]
 
-        [event] = after("route add 10.50.0.0/16 via 10.0.2.9")
-        assert isinstance(event, RouteChanged) and not event.removed
+        def neighbours(command: str) -> list[bytes | None]:
+            told = [event.neighbour for event in after(command, NeighbourChanged)]
+            return [each.mac if each.valid else None for each in told if each.address == gateway]
+
+        gateway = bytes((10, 0, 2, 9))
+        [event] = after("route add 10.50.0.0/16 via 10.0.2.9", RouteChanged)
+        assert not event.removed
         old = event.route
-        [new, gone] = after("route replace 10.50.0.0/16 via 10.0.2.8")
-        assert isinstance(new, RouteChanged) and new.route.gateway == bytes((10, 0, 2, 8))
-        assert isinstance(gone, RouteChanged) and gone.removed and gone.route is old
-        [event] = after("route del 10.50.0.0/16")
-        assert isinstance(event, RouteChanged) and event.removed
-        [event] = after("neigh add 10.0.2.9 lladdr 02:00:00:00:00:01 dev wan0")
-        assert isinstance(event, NeighbourChanged) and event.neighbour.mac == bytes.fromhex("020000000001")
-        assert after("neigh replace 10.0.2.9 lladdr 02:00:00:00:00:01 nud reachable dev wan0") == []
-        [event] = after("neigh replace 10.0.2.9 lladdr 02:00:00:00:00:02 dev wan0")
-        assert isinstance(event, NeighbourChanged) and event.neighbour.mac == bytes.fromhex("020000000002")
+        new, gone = after("route replace 10.50.0.0/16 via 10.0.2.8", RouteChanged)
+        assert not new.removed and new.route.gateway == bytes((10, 0, 2, 8))
+        assert gone.removed and gone.route is old
+        [event] = after("route del 10.50.0.0/16", RouteChanged)
+        assert event.removed
+        one, other = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
+        assert neighbours(f"neigh add 10.0.2.9 lladdr {one.hex(':')} dev wan0") == [one]
+        assert neighbours(f"neigh replace 10.0.2.9 lladdr {one.hex(':')} nud noarp dev wan0") == []
+        assert neighbours(f"neigh replace 10.0.2.9 lladdr {other.hex(':')} dev wan0") == [other]
         # It fails, and is forgotten.
-        assert [type(event) for event in after("neigh del 10.0.2.9 dev wan0")] == [NeighbourChanged] * 2
-        [event] = after("rule add priority 5 fwmark 1 table 5")
-        assert event == RulesChanged(IPV4)
-        [event] = after("link set wan0 mtu 1300")
-        assert isinstance(event, LinkChanged) and event.device.mtu == 1300
-        assert after("link set lan0 group 9") == []
-        added = after("address add 10.0.3.1/32 dev lan0")
-        assert [type(event) for event in added].count(AddressChanged) == 1
-        assert {type(event) for event in after("sysctl -wq net.ipv4.conf.lan0.rp_filter=1")} == {
-            SysctlChanged
-        }
+        assert neighbours("neigh del 10.0.2.9 dev wan0") == [None, None]
+        assert after("rule add priority 5 fwmark 1 table 5", RulesChanged) == [RulesChanged(IPV4)]
+        [link] = after("link set wan0 mtu 1300", LinkChanged)
+        assert link.device.mtu == 1300
+        assert after("link set lan0 group 9", LinkChanged) == []
+        assert len(after("address add 10.0.3.1/32 dev lan0", AddressChanged)) == 1
+        assert len(after("sysctl -wq net.ipv4.conf.lan0.rp_filter=1", SysctlChanged)) == 1
         assert mirror.overruns == 0
 
 
@@ -269,7 +274,8 @@ def test_a_bridge_port_comes_moves_and_goes():
         run(namespace, "bridge fdb add 02:00:00:00:00:77 dev lan0x master static")
         follow(mirror)
         told = [event.entry.mac.hex() for event in heard if isinstance(event, FdbChanged)]
-        assert told == ["020000000077"]
+        # Others are learnt meanwhile: the hosts of the test talk IPv6.
+        assert told.count("020000000077") == 1
         heard.clear()
         run(namespace, "bridge link set dev lan0x isolated on")
         follow(mirror)
