@@ -4,10 +4,12 @@ BIN    := .venv/bin
 RUN    := .venv/.run
 DEV    := .venv/.dev
 SAMPLE ?= 1
+SOAK   ?= 1200
+SEED   ?=
 ORACLE ?=
 EXAMPLE := examples/home-router
 
-.PHONY: demo demo-live test lint truth record oracle-xdp mutants fuzz sanitize bench bench-live pressure wheel clean
+.PHONY: demo demo-live test lint truth record oracle-xdp mutants fuzz sanitize bench bench-live soak pressure wheel clean
 
 demo: $(RUN)
 	$(BIN)/flowtable run $(EXAMPLE)/ruleset.nft --box $(EXAMPLE)/box.yaml $(EXAMPLE)/input.pcapng \
@@ -58,6 +60,10 @@ bench: $(DEV)
 bench-live: $(DEV)
 	tools/debian-packages
 	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=tools $(BIN)/python tools/bench-live
+
+# As root: a service that is left no peace, for twenty minutes. SEED draws what happens.
+soak: $(DEV)
+	PYTHONPATH=tools $(BIN)/python tools/soak --seconds $(SOAK) $(if $(SEED),--seed $(SEED))
 
 # 100,000 flows on a chip with 16,000 entries, by eviction policy: docs/hardware.md.
 pressure: $(DEV)
