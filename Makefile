@@ -9,7 +9,7 @@ SEED   ?=
 ORACLE ?=
 EXAMPLE := examples/home-router
 
-.PHONY: demo demo-live test lint truth record oracle-xdp mutants fuzz sanitize bench bench-live soak pressure wheel clean
+.PHONY: demo demo-live test lint truth record oracle-xdp oracle-hardware mutants fuzz sanitize bench bench-live soak pressure wheel clean
 
 demo: $(RUN)
 	$(BIN)/flowtable run $(EXAMPLE)/ruleset.nft --box $(EXAMPLE)/box.yaml $(EXAMPLE)/input.pcapng \
@@ -77,6 +77,10 @@ wheel: $(DEV)
 	done
 	$(BIN)/python -m hatchling build --target sdist
 	$(BIN)/python tools/check-wheel dist
+
+# As root, with ORACLE as for record: the driver for tc on a kernel that has flower.
+oracle-hardware: $(DEV)
+	$(ORACLE) tools/hardware-under-oracle $(CURDIR)
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -215,3 +216,29 @@ def test_documentation_addresses_only():
         for device in box_of(name).devices.values():
             for address in device.addresses:
                 assert not ip_address(address.address).is_global
+
+
+def test_the_packet_engine_sends_what_the_router_sends_without_it(tmp_path):
+    """The same box and rules but for the chip; per device the same frames, and flows in the same order."""
+    plain, engine = EXAMPLES / "home-router", EXAMPLES / "packet-engine"
+    assert (engine / "ruleset.nft").read_text().replace("\t\tflags offload\n", "") == (
+        plain / "ruleset.nft"
+    ).read_text()
+    assert "hardware" not in (plain / "box.yaml").read_text()
+    sent = []
+    for folder in (plain, engine):
+        out = tmp_path / f"{folder.name}.pcapng"
+        command = ["run", str(folder / "ruleset.nft"), "--box", str(folder / "box.yaml"), "--quiet"]
+        result = CliRunner().invoke(main, [*command, str(plain / "input.pcapng"), "--out", str(out)])
+        assert result.exit_code == 0, result.output
+        sent.append(frames(out))
+    assert sent[0] == sent[1]
+
+
+def test_the_packet_engine_takes_the_large_flows():
+    folder = EXAMPLES / "packet-engine"
+    command = ["run", str(folder / "ruleset.nft"), "--box", str(folder / "box.yaml"), "--json"]
+    result = CliRunner().invoke(main, [*command, str(EXAMPLES / "home-router" / "input.pcapng")])
+    document = json.loads(result.stdout)
+    assert document["hardware"]["packets"] / document["records"]["taken"] > 0.65
+    assert document["hardware"]["failures"] == []
