@@ -17,6 +17,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet as Scapy
 
 from flowtable.clock import SECOND
+from flowtable.datapath.native import NativeDatapath
 from flowtable.datapath.reference import ReferenceDatapath
 from flowtable.flows.teardown import Teardown
 from flowtable.offload.bindings import OffloadPolicy
@@ -529,6 +530,22 @@ def test_a_port_goes_down_and_the_client_comes_back_on_another() -> None:
     (packet,) = talk.packet(False, "data", 9, None)
     rig.receive(packet)
     assert answer(rig, talk) == ("lan-1", HERE)
+
+
+def test_a_device_gets_another_mac_address_under_flows_in_c() -> None:
+    """Flows change over to the new address one by one; what the last one leaves is the new address."""
+    rig = Rig("bridge", "nic", True, datapath=NativeDatapath)
+    talks = conversations()
+    for turn in range(24):
+        if turn == 12:
+            other_mac(rig, rig.stacks[0], 1)
+            before = rig.box.statistics.bypass
+        for talk in talks:
+            for packet in talk.packet(turn % 3 == 1, "data", turn, None):
+                assert len(rig.receive(packet)) == 1
+    assert rig.box.statistics.bypass - before >= 11 * len(talks)
+    rig.wait(62)
+    assert not list(rig.box.flowtables.entries())
 
 
 def test_a_gateway_is_replaced() -> None:

@@ -276,6 +276,7 @@ class Installer:
         self.entries: dict[int, InstalledEntry] = {}
         self.links: Shared[tuple[int, Encap, tuple[bytes, ...]]] = Shared(self._add_link, self._remove_link)
         self.next_hops: Shared[tuple[int, bytes, int, int]] = Shared(self._add_next_hop)
+        self._stations: dict[tuple[int, Encap], tuple[bytes, ...]] = {}
         self._profile = profile
         self._on_end = on_end
         self._numbers = Numbers()
@@ -368,9 +369,14 @@ class Installer:
             link.peer[: len(own[6:])] = own[6:]
             link.session = len(own) > 6
         self.tables.set_link(_link_key(iif, encap), link)
+        self._stations[iif, encap] = station
 
     def _remove_link(self, key: tuple[int, Encap, tuple[bytes, ...]]) -> None:
-        self.tables.remove_link(_link_key(key[0], key[1]))
+        iif, encap, station = key
+        # A device that got another MAC address has a newer link in its place.
+        if self._stations.get((iif, encap)) == station:
+            del self._stations[iif, encap]
+            self.tables.remove_link(_link_key(iif, encap))
 
     def _add_next_hop(self, key: tuple[int, bytes, int, int], number: int) -> None:
         device, head, tags, pppoe = key
