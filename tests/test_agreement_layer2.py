@@ -190,9 +190,9 @@ def pair(lan: str, wan: str) -> tuple[Rig, Rig]:
     return Rig(lan, wan, True), Rig(lan, wan, False)
 
 
-def with_chip(lan: str, wan: str, chip: ChipModel) -> tuple[Rig, Rig]:
+def with_chip(lan: str, wan: str, chip: ChipModel, datapath: Any = ReferenceDatapath) -> tuple[Rig, Rig]:
     """A box whose chip forwards, and one whose chip has nothing to do."""
-    return Rig(lan, wan, True, chip=chip), Rig(lan, wan, False, chip=chip)
+    return Rig(lan, wan, True, chip=chip, datapath=datapath), Rig(lan, wan, False, chip=chip)
 
 
 def conversations(*names: str) -> list[Conversation]:
@@ -413,9 +413,17 @@ def test_every_stack_in_hardware(lan: str, wan: str) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(ON_CHIPS, ON_CHIPS, CHIPS, st.lists(steps, min_size=10, max_size=40))
-def test_whatever_changes_below_hardware(lan: str, wan: str, chip: ChipModel, script: list[Any]) -> None:
-    fast, slow = with_chip(lan, wan, chip)
+@given(
+    ON_CHIPS,
+    ON_CHIPS,
+    CHIPS,
+    st.sampled_from([ReferenceDatapath, NativeDatapath]),
+    st.lists(steps, min_size=10, max_size=40),
+)
+def test_whatever_changes_below_hardware(
+    lan: str, wan: str, chip: ChipModel, datapath: Any, script: list[Any]
+) -> None:
+    fast, slow = with_chip(lan, wan, chip, datapath)
     talks = conversations()
     for talk in talks:
         for turn in range(6):

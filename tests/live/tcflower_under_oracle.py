@@ -276,7 +276,8 @@ def test_what_is_not_for_filters_takes_the_classic_path() -> None:
                     transfer.far.recv(10)
                 transfer.far.settimeout(20)
             else:
-                assert transfer.far.recv(10) == b"hello"
+                # The first one once more, as TCP sends it again.
+                assert transfer.far.recv(10) in (b"hello", b"hellohello")
                 assert hosts.forwarded == before
         assert "InTimeExcds" in hosts.client.sh("cat /proc/net/snmp")
         words = hosts.client.sh("cat /proc/net/snmp").splitlines()

@@ -9,10 +9,11 @@ import click
 
 from flowtable.cli.findings import Problem, document, sarif
 from flowtable.cli.load import STANDARD, load_box, open_ruleset
-from flowtable.cli.output import written
+from flowtable.cli.output import forget, written
 from flowtable.cli.ruleset_options import SOURCE, ruleset_options
 from flowtable.explain.lints import Subject
 from flowtable.explain.lints import check as lint
+from flowtable.offload.bindings import OffloadPolicy
 from flowtable.router import Box
 from flowtable.ruleset import RulesetError
 
@@ -74,7 +75,9 @@ def _check(
         opened = open_ruleset(path, folders=folders, defines=defines)
         outcome = opened.outcome
         if topology is not None:
-            Box(topology, outcome.ruleset, transmit=lambda device, frame, time: None)
+            # A box file that names no chip does not say that there are none.
+            policy = OffloadPolicy.REQUIRE if topology.hardware.chips else OffloadPolicy.PREFER
+            Box(topology, outcome.ruleset, offload=policy, transmit=forget)
     except RulesetError as error:
         return [Problem(diagnostic.message, diagnostic.span, diagnostic) for diagnostic in error.diagnostics]
     subject = Subject(outcome.ruleset, outcome.commands, opened.document, topology)

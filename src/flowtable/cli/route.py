@@ -19,6 +19,7 @@ from flowtable.cli.output import forget, open_output, write_lines
 from flowtable.cli.summary import joined, reasons, whole
 from flowtable.cli.usage import check_sources, check_targets
 from flowtable.cli.wires import Wires
+from flowtable.offload.bindings import OffloadPolicy
 from flowtable.profile import DEFAULT, PROFILES
 from flowtable.router import Box
 from flowtable.ruleset import RulesetError
@@ -100,6 +101,7 @@ def route(
             rules,
             profile=PROFILES[profile],
             datapath=available(datapath),
+            offload=OffloadPolicy.PREFER,
             transmit=forget,
             seed=secrets.randbits(64),
         )
