@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 
 from flowtable.live.mirror.mirror import Mirror
-from flowtable.packet.packet import IPV4
+from flowtable.packet.packet import IPV4, IPV6
 from flowtable.topology.bridge import Bridge
 from flowtable.topology.device import DeviceKind
 from flowtable.topology.event import (
@@ -150,6 +150,41 @@ def test_routes_are_those_that_the_kernel_takes(target, arguments):
         assert route.device.name == told["dev"]
         gateway = told.get("gateway")
         assert route.gateway == (bytes(map(int, gateway.split("."))) if gateway else None)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@in_namespace
+def test_of_several_next_hops_it_is_the_one_that_the_kernel_takes(family):
+    four = family == 4
+    hops = ("10.0.2.7", "10.0.1.7") if four else ("2001:db8:2::7", "2001:db8:1::7")
+    prefix = "198.51.100.0/24" if four else "2001:db8:100::/48"
+    commands = (
+        f"-{family} route add {prefix} nexthop via {hops[0]} nexthop via {hops[1]}",
+        "sysctl -wq net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1",
+    )
+    with host(*ROUTER, *commands) as namespace, Mirror() as mirror:
+        fib = mirror.topology.fib(IPV4 if four else IPV6)
+        lan = mirror.topology.devices["lan0"]
+        taken = set()
+        for number in range(1, 25):
+            target = f"198.51.100.{number}" if four else f"2001:db8:100::{number}"
+            source = "10.0.1.99" if four else "2001:db8:1::99"
+            [told] = ip(namespace, f"-{family}", "route", "get", target, "from", source, "iif", "lan0")
+            packed, own = ip_address(target).packed, ip_address(source).packed
+            route = fib.lookup(packed, source=own, iif=lan)
+            assert route is not None and route.gateway == ip_address(told["gateway"]).packed
+            assert fib.lookup(packed, source=own, iif=lan) is route
+            # The box's own packets, whose source is not chosen yet, are not asked for.
+            assert fib.lookup(packed) is None
+            taken.add(route.gateway)
+        assert len(taken) == 2
+        run(namespace, f"sysctl -wq net.ipv{family}.fib_multipath_hash_policy=1")
+        mirror.topology.fib(fib.family).invalidate()
+        assert fib.lookup(packed, source=own, iif=lan) is None
+        run(namespace, "link set wan0 down")
+        follow(mirror)
+        only = fib.lookup(packed, source=own, iif=lan)
+        assert only is not None and only.oif is lan
 
 
 @in_namespace

@@ -5,7 +5,7 @@ Ref: net/ipv4/fib_trie.c, net/ipv4/fib_semantics.c, net/ipv6/route.c.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any, Final
@@ -29,6 +29,13 @@ from flowtable.topology.rule import Flow, Rule, RuleAction, Rules, matches
 from flowtable.topology.source import inet_select_addr, ipv6_select_addr
 from flowtable.topology.vrf import Vrf, domain
 
+Chooser = Callable[[Sequence[Route], bytes, bytes, "Device | None", int], Route | None]
+"""Says which next hop of a route the packets of a flow take.
+
+It is asked with a route for each next hop, destination, source, the device that packets come in on,
+and their mark; None: it cannot tell.
+"""
+
 CACHE_SIZE: Final = 65536
 """Lookups whose route is remembered before the memory starts afresh."""
 LIMITED_BROADCAST: Final = b"\xff\xff\xff\xff"
@@ -42,6 +49,7 @@ class Fib:
         family: ``IPV4`` or ``IPV6``.
         rules: change them with ``add_rule`` and ``remove_rule``.
         generation: changes with everything that may change the answer of a lookup.
+        choose: asked where a route has several next hops. At first it is the first.
     """
 
     def __init__(self, family: int, devices: Mapping[str, Device], notify: Listener) -> None:
@@ -61,6 +69,8 @@ class Fib:
         self._oif_cache: dict[tuple[int, bytes], Route | None] = {}
         self._flow_cache: dict[tuple[object, ...], Route | None] = {}
         self._derived: list[dict[Any, Any]] = []
+        self.choose: Chooser = lambda routes, destination, source, iif, mark: routes[0]
+        self._groups: dict[Route, Hashable] = {}
 
     def __iter__(self) -> Iterator[Route]:
         return iter(list(self._routes))
@@ -95,7 +105,7 @@ class Fib:
         Returns:
             The same object until ``generation`` changes, or None: the network is unreachable.
         """
-        if not self.rules.standard:
+        if self._groups or not self.rules.standard:
             return self._policy(destination, oif, iif, source, mark)
         if oif is None:
             try:
@@ -155,8 +165,25 @@ class Fib:
             if len(cache) >= CACHE_SIZE:
                 cache.clear()
             flow = self._flow(destination, oif, iif, source, mark)
-            route = cache[key] = self._by_address(destination, self._ask(flow), flow.oif)
+            found = self._ask(flow)
+            if found in self._groups:
+                found = self._chosen(found, flow, iif)
+            route = cache[key] = self._by_address(destination, found, flow.oif)
             return route
+
+    def _chosen(self, route: Route, flow: Flow, iif: Device | None) -> Route | None:
+        """Of several next hops the one that packets take."""
+        group = self._groups[route]
+        routes = [
+            other
+            for other in self._table(route).at(route)
+            if self._groups.get(other) == group
+            and other.usable
+            and (flow.oif is None or other.through(flow.oif))
+        ]
+        if len(routes) < 2:
+            return route
+        return self.choose(routes, flow.destination, flow.source, iif, flow.mark)
 
     def _flow(
         self, destination: bytes, oif: Device | None, iif: Device | None, source: bytes | None, mark: int
@@ -250,14 +277,18 @@ class Fib:
         self.place(route)
         return route
 
-    def place(self, route: Route, behind: Route | None = None) -> None:
+    def place(self, route: Route, behind: Route | None = None, group: Hashable = None) -> None:
         """Add a route as it is, which a running kernel has taken already.
 
         Args:
             route: what to add.
             behind: a route of the same prefix and metric that comes after it; None: it is the last.
+            group: what it has in common with those that are the other next hops of the same route;
+                None: there are no others.
         """
         self._routes[route] = None
+        if group is not None:
+            self._groups[route] = group
         self._table(route).add(route, behind)
         self.invalidate()
         self._notify(RouteChanged(route))
@@ -271,6 +302,7 @@ class Fib:
         if route not in self._routes:
             raise TopologyError("No such process")
         del self._routes[route]
+        self._groups.pop(route, None)
         self._table(route).remove(route)
         self.invalidate()
         self._notify(RouteChanged(route, removed=True))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from flowtable.live.mirror import address, link, neighbour, route, rule, station, vlan
 from flowtable.live.mirror.address import AddressTable
+from flowtable.live.mirror.choice import KernelChoice
 from flowtable.live.mirror.links import LinkTable
 from flowtable.live.mirror.neighbour import NeighbourTable
 from flowtable.live.mirror.route import RouteTable
@@ -71,6 +72,7 @@ class Mirror:
         self._sysctls = SysctlMirror(self.topology)
         self._notifications = NetlinkSocket(socket.NETLINK_ROUTE, Group)
         self._requests = NetlinkSocket(socket.NETLINK_ROUTE)
+        self.topology.fib4.choose = self.topology.fib6.choose = KernelChoice(self._requests)
         self.resynchronise()
 
     def __enter__(self) -> Self:

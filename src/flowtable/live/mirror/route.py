@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from struct import Struct
@@ -140,6 +140,14 @@ def parse(body: bytes) -> list[RouteRecord]:
     return [replace(record, hops=(hop,)) for hop in record.hops]
 
 
+def parse_answer(body: bytes) -> list[Hop]:
+    """The next hops in an answer to RTM_GETROUTE, which is a cached route."""
+    if len(body) < _HEADER.size:
+        return []
+    flags = _HEADER.unpack_from(body)[-1]
+    return list(_hops(attributes(body, _HEADER.size), flags, four=body[0] == AF_INET))
+
+
 def _scope(four: bool, scope: int, type_: RouteType) -> Scope:
     if four:
         return _SCOPES.get(scope, Scope.UNIVERSE)
@@ -261,7 +269,7 @@ class RouteTable(Table[RouteRecord, RouteRecord]):
         placed = self._placed.setdefault(key, {})
         for hop in alive:
             if hop not in placed and (route := self._route(key, hop)) is not None:
-                fib.place(route, self._behind(key, hop))
+                fib.place(route, self._behind(key, hop), _group(key, hop))
                 placed[hop] = route
         for hop in [hop for hop in placed if hop not in alive]:
             fib.remove(placed.pop(hop))
@@ -363,6 +371,17 @@ def _ways(record: RouteRecord) -> list[Hop]:
     if _unknown(record):
         return [_NOWHERE]
     return [hop for hop in record.hops or (_NOWHERE,) if not hop.dead]
+
+
+def _group(record: RouteRecord, hop: Hop) -> Hashable:
+    """What the next hops of a route have in common; None where there is one.
+
+    Of IPv6, routes through gateways are one route if all else is the same.
+    Ref: net/ipv6/ip6_fib.h:rt6_qualify_for_ecmp.
+    """
+    if record.family == IPV4:
+        return record if len(record.hops) > 1 else None
+    return None if hop.gateway is None else _path(record)
 
 
 def _barrier(record: RouteRecord, metric: int) -> Route:
