@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
 from struct import Struct
+from typing import Any
 
 from flowtable.clock import SECOND
 from flowtable.conntrack.connection import Connection, Status, TcpState, TcpTracking
@@ -90,6 +91,7 @@ class Network:
         masquerade: bool = False,
         offloads: bool = False,
         encapsulated: bool = False,
+        sample: int = 0,
     ) -> None:
         """Build them.
 
@@ -98,6 +100,7 @@ class Network:
             masquerade: the router hides the client's address.
             offloads: the hosts leave checksums, and the cutting up of large packets, to their network
                 cards. There are none: packets of sockets stay as they are on their way through a veth.
+            sample: of so many forwarded packets one is copied.
             encapsulated: as far as the topology knows, a VLAN is on ``lan``, a PPPoE session on ``wan``.
         """
         self.router, client, server = (Namespace() for _ in range(3))
@@ -121,7 +124,11 @@ class Network:
         self.conntrack = Conntrack(self.topology.sysctls)
         with self.router.inside():
             self.datapath = XdpDatapath(
-                self.topology, DEFAULT, lambda entry, *end: entry.flowtable.teardown(entry, *end), capacity=64
+                self.topology,
+                DEFAULT,
+                lambda entry, *end: entry.flowtable.teardown(entry, *end),
+                capacity=64,
+                sample=sample,
             )
         self.flowtables = Flowtables(
             self.topology,
@@ -255,6 +262,6 @@ class Network:
 
 
 @contextmanager
-def network(**options: bool) -> Iterator[Network]:
+def network(**options: Any) -> Iterator[Network]:
     with ExitStack() as stack:
         yield Network(stack, **options)

@@ -10,9 +10,12 @@ from errno import EBUSY, EEXIST
 from random import Random
 
 import pytest
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
 
 from flowtable.datapath.attach import AttachMode, attach
 from flowtable.datapath.bpf import BpfError
+from flowtable.datapath.layout import SNAP
 from flowtable.datapath.reference import ReferenceDatapath
 from flowtable.flows.teardown import Teardown
 from flowtable.packet.miss import Miss
@@ -20,7 +23,17 @@ from flowtable.packet.packet import ETHERTYPE_PPPOE_SESSION, TCP, UDP
 from flowtable.profile import DEFAULT
 from flowtable.ruleset.family import Family
 from flowtable.topology.device import Device
-from tests.datapath.network import ADDRESSES, HOST, HOST_MACS, WITHIN, Network, hardware, network, received
+from tests.datapath.network import (
+    ADDRESSES,
+    HOST,
+    HOST_MACS,
+    MACS,
+    WITHIN,
+    Network,
+    hardware,
+    network,
+    received,
+)
 from tests.datapath.twins import frame
 from tests.namespace import require
 
@@ -137,6 +150,24 @@ def test_frames_with_tags_and_sessions_around_packets(mode, version):
                     assert received(receiver, device.mac) == expected
         if mode is AttachMode.TC:
             assert net.statistics()[Miss.ENCAPSULATION] > 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_samples_of_what_no_packet_socket_sees(mode):
+    with network(sample=1) as net, net.sockets(UDP, 4) as (client, server):
+        started(net, mode)
+        net.offload(UDP, *ends(net, client, server))
+        for size in (5, 1000):
+            client.send(PAYLOAD[:size])
+            assert server.recv(2000) == PAYLOAD[:size]
+        short, long = net.datapath.samples()
+        for sample, size in ((short, 5), (long, 1000)):
+            assert (sample.arrived, sample.left) == (net.device("lan").index, net.device("wan").index)
+            assert (sample.length, sample.kept) == (42 + size, min(42 + size, SNAP))
+            packet = Ether(bytes(sample.frame[: sample.kept]))
+            assert (packet.dst, packet.src, packet.ttl) == (HOST_MACS["wan"], MACS["wan"], 63)
+            assert bytes(packet[Raw]) == PAYLOAD[:size][: SNAP - 42]
+        assert list(net.datapath.samples()) == []
 
 
 def ping(net: Network, address: str) -> None:

@@ -18,6 +18,8 @@ ENCAP_MAX: Final = 4
 """The most tags and PPPoE headers around a packet."""
 HEAD_MAX: Final = 14 + 8 * ENCAP_MAX
 """The longest link-layer header that a packet can leave with."""
+SNAP: Final = 256
+"""How much of a sampled frame is kept."""
 VID: Final = 0x0FFF
 """The VLAN id in a tag."""
 TAGGED: Final = 0x8000_0000
@@ -76,7 +78,8 @@ class Config(Structure):
         ("inner_8021ad", c_uint8),
         ("bypass_closing", c_uint8),
         ("whole_frames", c_uint8),
-        ("reserved", c_uint8 * 7),
+        ("reserved", c_uint8 * 3),
+        ("sample", c_uint32),  # of so many forwarded packets one is copied, of 0 none; in the kernel only
     )
 
 
@@ -188,6 +191,19 @@ class Ending(Structure):
     _fields_ = (("time", c_uint64), ("entry", c_uint32), ("end", c_uint32))
 
 
+class Sample(Structure):
+    """A packet that was forwarded, as it left. In the kernel only."""
+
+    _fields_ = (
+        ("time", c_uint64),  # nanoseconds
+        ("arrived", c_uint32),  # device
+        ("left", c_uint32),  # device
+        ("length", c_uint32),  # of the frame
+        ("kept", c_uint32),  # bytes of it that are here
+        ("frame", c_uint8 * SNAP),
+    )
+
+
 class Cpu(Structure):
     """What each processor keeps. In the kernel only.
 
@@ -261,6 +277,7 @@ STRUCTURES: Final[dict[str, type[Structure]]] = {
     "ft_entry": Entry,
     "ft_next_hop": NextHop,
     "ft_ending": Ending,
+    "ft_sample": Sample,
     "ft_cpu": Cpu,
     "ft_port": Port,
     "ft_door": Door,
@@ -274,6 +291,7 @@ CONSTANTS: Final[dict[str, int]] = {
     "FT_IPV6": IPV6,
     "FT_ENCAP_MAX": ENCAP_MAX,
     "FT_HEAD_MAX": HEAD_MAX,
+    "FT_SNAP": SNAP,
     "FT_VID": VID,
     "FT_TAGGED": TAGGED,
     "FT_FLOW_REPLY": FLOW_REPLY,

@@ -44,6 +44,8 @@ NEXT_HOPS: Final = 65536
 """Next hops for which there is room in any case; for one of four flows where that is more."""
 EVENTS_MAX: Final = 1 << 24
 """The ring buffer's size, bytes, where so many flows could end at once that more would be needed."""
+SAMPLES: Final = 1 << 20
+"""The ring buffer's size for sampled packets, bytes."""
 
 _RECORD_HEADER: Final = 8
 _PAGE: Final = 4096
@@ -57,6 +59,7 @@ class XdpTables:
         tc_program: the program for traffic control.
         capacity: how many flows the tables hold.
         events: packets that ended flows, as ``Ending``.
+        samples: packets that were forwarded, as ``Sample``, where the configuration asks for them.
     """
 
     def __init__(self, config: Config, capacity: int = CAPACITY) -> None:
@@ -83,6 +86,8 @@ class XdpTables:
         loaded.set_size("ports", DEVICES)
         loaded.set_size("devices", DEVICES)
         loaded.set_size("events", _ring(capacity))
+        if config.sample:
+            loaded.set_size("samples", SAMPLES)
         loaded.load(XDP_PROGRAM, TC_PROGRAM)
         self.capacity = capacity
         self.program = Program(loaded, XDP_PROGRAM)
@@ -95,6 +100,7 @@ class XdpTables:
         self._flows6: Map[Key, Flow] = Map(loaded, "flows6", Key, Flow)
         self._cpus: Map[c_uint32, Array[Cpu]] = Map(loaded, "cpus", c_uint32, Cpu * possible_cpus())
         self.events = RingBuffer(loaded, "events")
+        self.samples = RingBuffer(loaded, "samples")
         size = numbers * sizeof(Entry)
         whole = -(-size // ALLOCATIONGRANULARITY) * ALLOCATIONGRANULARITY
         self._entries_fd = loaded.map_fd("entries")

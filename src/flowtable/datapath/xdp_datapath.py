@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flowtable.datapath.attach import Attachment, AttachMode, attach
 from flowtable.datapath.bpf import BpfError
-from flowtable.datapath.layout import ENDS, PORT_CLOSED, PORT_STATION, Ending, Port
+from flowtable.datapath.layout import ENDS, PORT_CLOSED, PORT_STATION, Ending, Port, Sample
 from flowtable.datapath.netlink import NetlinkError, XdpFeatures, xdp_features
 from flowtable.datapath.tables import Installer, expressible, settings
 from flowtable.datapath.xdp import CAPACITY, DEVICES, XdpTables
@@ -16,7 +16,7 @@ from flowtable.ruleset.family import Family
 from flowtable.topology.event import LinkChanged
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from flowtable.flows.datapath import OnEnd, Outcome
     from flowtable.flows.entry import FlowEntry
@@ -38,7 +38,13 @@ class XdpDatapath:
     """
 
     def __init__(
-        self, topology: Topology, profile: Profile, on_end: OnEnd, *, capacity: int = CAPACITY
+        self,
+        topology: Topology,
+        profile: Profile,
+        on_end: OnEnd,
+        *,
+        capacity: int = CAPACITY,
+        sample: int = 0,
     ) -> None:
         """Load the program, attached to nothing.
 
@@ -47,12 +53,15 @@ class XdpDatapath:
             profile: how the flowtables behave.
             on_end: called by ``poll`` with each packet that ended its flow.
             capacity: how many flows there may be.
+            sample: of so many forwarded packets one is copied for ``samples``; 0 for none.
 
         Raises:
             BpfError: the kernel does not take it, or libbpf is missing.
             FileNotFoundError: the package was built without it.
         """
-        self.tables = XdpTables(settings(Family.INET, profile), capacity)
+        config = settings(Family.INET, profile)
+        config.sample = sample
+        self.tables = XdpTables(config, capacity)
         self.attachments: dict[int, Attachment] = {}
         self._installer = Installer(self.tables, profile, on_end, hands_over=False)
         self._on_end = on_end
@@ -191,6 +200,13 @@ class XdpDatapath:
             # The number may be another flow's by now, of which no packet said anything.
             if installed is not None and installed.shared.ended:
                 self._on_end(installed.entry, ENDS[event.end - 1], now)
+
+    def samples(self) -> Iterator[Sample]:
+        """Forwarded packets that were copied since the last time, oldest first.
+
+        Packet sockets (tcpdump) do not see what the program forwards. Some are lost while nobody asks.
+        """
+        return map(Sample.from_buffer_copy, self.tables.samples.read())
 
     def statistics(self) -> dict[Miss | None, int]:
         """Packets by why they took the classic path; those that were forwarded under None."""

@@ -78,10 +78,12 @@ _Static_assert(__builtin_offsetof(struct __sk_buff, data) == 76, "include/uapi/l
 _Static_assert(__builtin_offsetof(struct __sk_buff, gso_size) == 176, "include/uapi/linux/bpf.h");
 
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+static ft_u32 (*const bpf_get_prandom_u32)(void) = (void *)7;
 static long (*const bpf_l4_csum_replace)(struct __sk_buff *skb, ft_u32 at, ft_u64 from, ft_u64 to,
 					  ft_u64 flags) = (void *)11;
 static long (*const bpf_skb_vlan_pop)(struct __sk_buff *skb) = (void *)19;
 static long (*const bpf_redirect)(ft_u32 ifindex, ft_u64 flags) = (void *)23;
+static long (*const bpf_skb_load_bytes)(const struct __sk_buff *skb, ft_u32 at, void *to, ft_u32 size) = (void *)26;
 static long (*const bpf_skb_change_tail)(struct __sk_buff *skb, ft_u32 length, ft_u64 flags) = (void *)38;
 static long (*const bpf_skb_pull_data)(struct __sk_buff *skb, ft_u32 length) = (void *)39;
 static long (*const bpf_csum_update)(struct __sk_buff *skb, ft_u32 delta) = (void *)40;
@@ -92,6 +94,8 @@ static long (*const bpf_xdp_adjust_tail)(struct xdp_md *ctx, int delta) = (void 
 static ft_u64 (*const bpf_jiffies64)(void) = (void *)118;
 static void *(*const bpf_ringbuf_reserve)(void *ringbuf, ft_u64 size, ft_u64 flags) = (void *)131;
 static void (*const bpf_ringbuf_submit)(void *data, ft_u64 flags) = (void *)132;
+static void (*const bpf_ringbuf_discard)(void *data, ft_u64 flags) = (void *)133;
 static ft_u64 (*const bpf_ktime_get_coarse_ns)(void) = (void *)160;
+static long (*const bpf_xdp_load_bytes)(struct xdp_md *ctx, ft_u32 at, void *to, ft_u32 size) = (void *)189;
 
 #endif

@@ -82,6 +82,11 @@ struct {
 	FT_MAP_UINT(max_entries, 1 << 18);
 } events SEC(".maps");
 
+struct {
+	FT_MAP_UINT(type, BPF_MAP_TYPE_RINGBUF);
+	FT_MAP_UINT(max_entries, 4096);
+} samples SEC(".maps");
+
 const volatile struct ft_config config = { 0 };
 
 static FT_INLINE struct ft_cpu *ft_this_cpu(void)
@@ -209,6 +214,41 @@ static FT_INLINE int ft_push(ft_u8 *to, const ft_u8 *end, const struct ft_next_h
 		ft_copy_out(to + at, hop->head + at, FT_TAG);
 	}
 	return 0;
+}
+
+/* How much of a sampled frame is kept; the verifier has to see that it is no more. */
+static FT_INLINE ft_u32 ft_kept(ft_u32 length)
+{
+	return length < FT_SNAP ? length : FT_SNAP;
+}
+
+/* A record to copy a packet into that goes through, if it is its turn. Packets in the kernel's fast path are
+ * seen by no packet socket. */
+static FT_INLINE struct ft_sample *ft_sample(ft_u32 arrived, ft_u32 left, ft_u32 length, ft_u64 now)
+{
+	ft_u32 of = ft_settings()->sample;
+	struct ft_sample *sample;
+
+	if (!of || bpf_get_prandom_u32() % of)
+		return 0;
+	sample = bpf_ringbuf_reserve(&samples, sizeof(*sample), 0);
+	if (!sample)
+		return 0;
+	sample->time = now;
+	sample->arrived = arrived;
+	sample->left = left;
+	sample->length = length;
+	sample->kept = ft_kept(length);
+	return sample;
+}
+
+/* Hand the record over, filled in with this result of a helper. */
+static FT_INLINE void ft_sampled(struct ft_sample *sample, long failed)
+{
+	if (failed)
+		bpf_ringbuf_discard(sample, 0);
+	else
+		bpf_ringbuf_submit(sample, 0);
 }
 
 #endif

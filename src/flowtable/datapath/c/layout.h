@@ -9,6 +9,7 @@
 #define FT_IPV6 0xa
 #define FT_ENCAP_MAX 0x4
 #define FT_HEAD_MAX 0x2e
+#define FT_SNAP 0x100
 #define FT_VID 0xfff
 #define FT_TAGGED 0x80000000
 #define FT_FLOW_REPLY 0x1
@@ -76,7 +77,8 @@ struct ft_config {
 	ft_u8 inner_8021ad;
 	ft_u8 bypass_closing;
 	ft_u8 whole_frames;
-	ft_u8 reserved[7];
+	ft_u8 reserved[3];
+	ft_u32 sample;
 };
 _Static_assert(__builtin_offsetof(struct ft_config, granularity) == 0, "layout");
 _Static_assert(__builtin_offsetof(struct ft_config, tci_mask) == 8, "layout");
@@ -88,6 +90,7 @@ _Static_assert(__builtin_offsetof(struct ft_config, inner_8021ad) == 14, "layout
 _Static_assert(__builtin_offsetof(struct ft_config, bypass_closing) == 15, "layout");
 _Static_assert(__builtin_offsetof(struct ft_config, whole_frames) == 16, "layout");
 _Static_assert(__builtin_offsetof(struct ft_config, reserved) == 17, "layout");
+_Static_assert(__builtin_offsetof(struct ft_config, sample) == 20, "layout");
 _Static_assert(sizeof(struct ft_config) == 24, "layout");
 
 struct ft_encap {
@@ -215,6 +218,22 @@ _Static_assert(__builtin_offsetof(struct ft_ending, time) == 0, "layout");
 _Static_assert(__builtin_offsetof(struct ft_ending, entry) == 8, "layout");
 _Static_assert(__builtin_offsetof(struct ft_ending, end) == 12, "layout");
 _Static_assert(sizeof(struct ft_ending) == 16, "layout");
+
+struct ft_sample {
+	ft_u64 time;
+	ft_u32 arrived;
+	ft_u32 left;
+	ft_u32 length;
+	ft_u32 kept;
+	ft_u8 frame[256];
+};
+_Static_assert(__builtin_offsetof(struct ft_sample, time) == 0, "layout");
+_Static_assert(__builtin_offsetof(struct ft_sample, arrived) == 8, "layout");
+_Static_assert(__builtin_offsetof(struct ft_sample, left) == 12, "layout");
+_Static_assert(__builtin_offsetof(struct ft_sample, length) == 16, "layout");
+_Static_assert(__builtin_offsetof(struct ft_sample, kept) == 20, "layout");
+_Static_assert(__builtin_offsetof(struct ft_sample, frame) == 24, "layout");
+_Static_assert(sizeof(struct ft_sample) == 280, "layout");
 
 struct ft_cpu {
 	ft_u64 counts[23];

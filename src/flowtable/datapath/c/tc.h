@@ -106,8 +106,11 @@ static FT_INLINE int ft_tc_forward(struct __sk_buff *skb, struct ft_cpu *cpu, st
 	const ft_u8 *data = (const ft_u8 *)(long)skb->data;
 	const ft_u8 *end = (const ft_u8 *)(long)skb->data_end;
 	ft_u32 network = parsed->network & 63;
+	struct ft_sample *sample;
 	enum ft_miss miss;
 	ft_u32 size;
+	ft_u32 length;
+	ft_u64 now;
 
 	if (skb->gso_size)
 		parsed->largest = ft_tc_largest(skb, parsed, data, end, header);
@@ -129,8 +132,13 @@ static FT_INLINE int ft_tc_forward(struct __sk_buff *skb, struct ft_cpu *cpu, st
 		return TC_ACT_SHOT;
 	if (ft_tc_rewrite(skb, parsed, transit, header))
 		return TC_ACT_SHOT;
-	ft_count(transit->flow, transit->entry, size, ft_now(cpu), ft_settings());
+	now = ft_now(cpu);
+	ft_count(transit->flow, transit->entry, size, now, ft_settings());
 	cpu->counts[FT_MISS_NONE]++;
+	length = transit->hop->length + size;
+	sample = ft_sample(parsed->link.iif, transit->hop->device, length, now);
+	if (sample)
+		ft_sampled(sample, bpf_skb_load_bytes(skb, 0, sample->frame, ft_kept(length)));
 	return (int)bpf_redirect(transit->hop->device, 0);
 }
 

@@ -60,6 +60,9 @@ static FT_INLINE int ft_xdp_forward(struct xdp_md *ctx, struct ft_cpu *cpu, cons
 	ft_u32 there = (ft_u32)(end - (data + network));
 	enum ft_miss miss = ft_judge(parsed, transit, data, end, there, header);
 	ft_u32 size = transit->decision.size;
+	struct ft_sample *sample;
+	ft_u32 length;
+	ft_u64 now;
 	int action;
 
 	if (miss != FT_MISS_NONE)
@@ -72,8 +75,13 @@ static FT_INLINE int ft_xdp_forward(struct xdp_md *ctx, struct ft_cpu *cpu, cons
 		return ft_xdp_up(cpu, FT_MISS_NO_ROOM);
 	if (ft_xdp_rewrite(ctx, parsed, transit, header))
 		return XDP_DROP;
-	ft_count(transit->flow, transit->entry, size, ft_now(cpu), ft_settings());
+	now = ft_now(cpu);
+	ft_count(transit->flow, transit->entry, size, now, ft_settings());
 	cpu->counts[FT_MISS_NONE]++;
+	length = transit->hop->length + size;
+	sample = ft_sample(parsed->link.iif, transit->hop->device, length, now);
+	if (sample)
+		ft_sampled(sample, bpf_xdp_load_bytes(ctx, 0, sample->frame, ft_kept(length)));
 	return action;
 }
 
