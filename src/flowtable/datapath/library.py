@@ -24,7 +24,7 @@ _PROTOTYPES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "ft_remove_flow": (c_int, (c_void_p, c_uint8, POINTER(Key))),
     "ft_memory": (c_uint64, (c_void_p,)),
     "ft_process": (None, (c_void_p, POINTER(Batch))),
-    "ft_process_one": (None, (c_void_p, c_char_p, c_uint32, c_uint32, c_uint64, POINTER(Batch))),
+    "ft_process_one": (c_uint32, (c_void_p, c_char_p, c_uint32, c_uint32, c_uint64, POINTER(Batch))),
 }
 
 

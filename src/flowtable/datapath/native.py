@@ -136,7 +136,10 @@ class NativeDatapath:
         self._tunnels = profile.tunnels
         self._on_end = on_end
         self._devices: dict[int, Device] = {}
+        self._handle = self.tables.handle
         self._left = Burst(bytearray(FRAME_MAX), 1)
+        self._leaving_frame = memoryview(self._left.frames)
+        self._leaves_by = self._left.devices
         self._batch = Batch(room=1)
         _point(self._batch.left, self._left)
         self._batch_pointer = pointer(self._batch)
@@ -185,11 +188,11 @@ class NativeDatapath:
 
     def process(self, frame: bytes, iif: int, now: int) -> Outcome:
         """Forward one frame that arrived on the device with index ``iif``."""
-        batch = self._batch
-        self._process(self.tables.handle, frame, len(frame), iif, now, self._batch_pointer)
-        if batch.left.count:
-            return self._devices[self._left.devices[0]], self._left.frame(0)
-        return self._judged(batch, frame, iif, now)
+        process = self._process  # `self._process(...)` would look for a method first
+        size = process(self._handle, frame, len(frame), iif, now, self._batch_pointer)
+        if size:
+            return self._devices[self._leaves_by[0]], self._leaving_frame[:size].tobytes()
+        return self._judged(self._batch, frame, iif, now)
 
     def set_doors(self, doors: Mapping[int, Door]) -> None:
         """Say which frames ``forward`` may take, by the indexes of the devices of the box."""

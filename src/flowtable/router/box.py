@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from flowtable.clock import NEVER, Alarm
 from flowtable.conntrack.core import Conntrack
 from flowtable.conntrack.nat import Nat
-from flowtable.datapath.reference import ReferenceDatapath
+from flowtable.datapath.preferred import preferred
 from flowtable.flows.flowtables import Flowtables
 from flowtable.offload.bindings import Bindings, OffloadPolicy
 from flowtable.offload.switch.chip import Switch
@@ -113,7 +113,7 @@ class Box:
         *,
         transmit: Transmit,
         profile: Profile = DEFAULT,
-        datapath: DatapathFactory = ReferenceDatapath,
+        datapath: DatapathFactory = preferred,
         seed: int = 0,
         offload: OffloadPolicy = OffloadPolicy.REQUIRE,
         drivers: Sequence[Driver] = (),
@@ -128,7 +128,8 @@ class Box:
             ruleset: its rules; their counters count from now on.
             transmit: called with device, frame and time (nanoseconds) of every frame that leaves.
             profile: which flowtable it has.
-            datapath: makes what forwards the packets of a flowtable.
+            datapath: makes what forwards the packets of a flowtable: the fast path in C, if not said
+                otherwise.
             seed: of all that is random in Linux.
             offload: what ``flags offload`` comes to.
             drivers: of hardware besides the chips of the topology.

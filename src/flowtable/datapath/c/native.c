@@ -43,8 +43,8 @@ int ft_set_flow(struct ft_native *native, ft_u8 family, const struct ft_key *key
 int ft_remove_flow(struct ft_native *native, ft_u8 family, const struct ft_key *key);
 ft_u64 ft_memory(const struct ft_native *native);
 void ft_process(struct ft_native *native, struct ft_batch *batch);
-void ft_process_one(struct ft_native *native, const ft_u8 *frame, ft_u32 length, ft_u32 iif, ft_u64 now,
-		    struct ft_batch *batch);
+ft_u32 ft_process_one(struct ft_native *native, const ft_u8 *frame, ft_u32 length, ft_u32 iif, ft_u64 now,
+		      struct ft_batch *batch);
 
 struct ft_native *ft_new(const struct ft_config *config)
 {
@@ -377,9 +377,10 @@ void ft_process(struct ft_native *native, struct ft_batch *batch)
 	} while (batch->stop == FT_STOP_END && batch->next < batch->arrived.count);
 }
 
-/* Forward one frame, whatever its device; `batch` says where to, and what came of it. */
-void ft_process_one(struct ft_native *native, const ft_u8 *frame, ft_u32 length, ft_u32 iif, ft_u64 now,
-		    struct ft_batch *batch)
+/* Forward one frame, whatever its device; `batch` says where to, and what came of it. The length of
+ * the frame that left, 0 for none. */
+ft_u32 ft_process_one(struct ft_native *native, const ft_u8 *frame, ft_u32 length, ft_u32 iif, ft_u64 now,
+		      struct ft_batch *batch)
 {
 	struct ft_passage passage;
 
@@ -390,4 +391,5 @@ void ft_process_one(struct ft_native *native, const ft_u8 *frame, ft_u32 length,
 	ft_look(native, &passage, iif);
 	ft_find(native, &passage);
 	ft_send(native, &passage, batch, now);
+	return batch->used;
 }
