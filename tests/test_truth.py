@@ -8,6 +8,7 @@ import pytest
 
 from flowtable.datapath.native import NativeDatapath
 from flowtable.datapath.reference import ReferenceDatapath
+from flowtable.datapath.tables import settings
 from flowtable.profile import PROFILES
 from scenarios.author import WRITTEN
 from scenarios.fidelity import PAGE, page
@@ -66,6 +67,17 @@ def test_the_fast_path_in_the_kernel_makes_the_same_of_it(folder, profile, devic
         replay(folder, PROFILES[profile], beside)
     assert not beside.found
     assert beside.frames
+
+
+@pytest.mark.skipif(not ROOT, reason="loading a BPF program takes root")
+def test_what_the_kernel_does_otherwise_is_found(devices, monkeypatch):
+    monkeypatch.setattr(
+        "scenarios.kernel_path.settings", lambda family, _: settings(family, PROFILES[DEFAULT])
+    )
+    beside = Beside()
+    with devices.inside():
+        replay(folders(["vlan/priority-bits"])[0], PROFILES[KERNEL], beside)
+    assert any("XDP_REDIRECT" in found and "expected a miss" in found for found in beside.found)
 
 
 def test_nothing_is_drawn_at_random():

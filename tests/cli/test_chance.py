@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from scapy.layers.inet import IP, UDP
+from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import ICMPv6MLReport2, IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.layers.ppp import PPP, PPPoE
@@ -27,6 +27,17 @@ def test_an_identification_that_never_came_in_is_chance(below):
     assert chance.without(kept) == kept
     drawn = bytes(BELOW[below] / IP(id=0xBEEF) / UDP())
     assert chance.without(drawn) == bytes(BELOW[below] / IP(id=0) / UDP())
+
+
+def test_the_clock_in_own_timestamp_replies_is_chance():
+    def reply(ident: int, clock: int) -> bytes:
+        message = ICMP(type=14, id=5, seq=6, ts_ori=1234, ts_rx=clock, ts_tx=clock)
+        return bytes(HEAD / IP(id=ident) / message)
+
+    chance = Chance()
+    chance.saw(bytes(HEAD / IP(id=7)))
+    assert chance.without(reply(1, 5000)) == reply(0, 0)
+    assert chance.without(reply(7, 5000)) == reply(7, 5000)
 
 
 def test_labels_and_fragment_identifications_are_chance():

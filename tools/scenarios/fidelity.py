@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +41,8 @@ all others it is the same as Linux, too.
 
 {rows}
 
+{topics}
+
 ## Where the default profile differs on purpose
 
 {intended}
@@ -57,8 +60,7 @@ address nobody knows.
   processors, such as the clash that keeps a connection off the fast path. Here one packet follows the
   other.
 - DCCP, which Linux 6.12 tracks and later kernels do not, is tracked by its addresses alone.
-- Devices whose far end is a program or a cipher (tun, WireGuard, OpenVPN), and the hardware of `flags
-  offload`.
+- Devices whose far end is a program or a cipher: tun, WireGuard, OpenVPN.
 
 ## What the kernel really does
 
@@ -81,10 +83,17 @@ def page() -> str:
         count=len(found),
         others=", ".join(others),
         rows="\n".join(rows),
+        topics="\n".join(f"- `{topic}`: {_about(topic)}" for topic in topics),
         intended="\n".join(_listed(intended())),
         not_modelled="\n".join(_listed(not_modelled())),
-        findings="\n".join(_finding(each) for each in _findings()),
+        findings="\n\n".join(_found(topic) for topic in topics if _findings(topic)),
     )
+
+
+def _about(topic: str) -> str:
+    """The first line of what a topic's module says of itself."""
+    module = importlib.import_module(f"scenarios.topics.{topic.replace('-', '_')}")
+    return (module.__doc__ or "").partition("\n")[0]
 
 
 def _columns(others: str) -> list[str]:
@@ -132,14 +141,18 @@ def _listed(reasons: dict[str, str]) -> list[str]:
     return [f"- {reason[0].upper()}{reason[1:]}: {', '.join(each)}." for reason, each in names.items()]
 
 
-def _findings() -> list[dict[str, Any]]:
+def _findings(topic: str) -> list[dict[str, Any]]:
+    """What the scenarios of a topic were the first to show."""
     found: list[dict[str, Any]] = yaml((SCENARIOS / "findings.yaml").read_text())
-    return found
+    return [each for each in found if each["shown"][0].partition("/")[0] == topic]
 
 
-def _finding(found: dict[str, Any]) -> str:
-    shown = ", ".join(f"`{name}`" for name in found["shown"])
-    return f"- {found['truth']} ({shown})"
+def _found(topic: str) -> str:
+    lines = [f"### {topic}", ""]
+    for finding in _findings(topic):
+        shown = ", ".join(f"`{name}`" for name in finding["shown"])
+        lines.append(f"- {finding['truth']} ({shown})")
+    return "\n".join(lines)
 
 
 def write(path: Path = PAGE) -> None:

@@ -26,6 +26,8 @@ from scenarios.author import (
 BRIDGE = "02:00:00:00:01:01"
 OTHER, OTHER_MAC = "10.0.1.77", "02:00:00:00:01:77"
 ALL = "ff:ff:ff:ff:ff:ff"
+FAR = "10.8.0.5"
+"""Behind the client."""
 
 
 def bridged(
@@ -329,6 +331,25 @@ def port_leaves(s: Scenario) -> None:
     s.wait(0.3)
     s.client = at("lan1", to="02:00:00:00:01:11")
     Udp(s).talk(2)
+
+
+@scenario
+def route_changes(s: Scenario) -> None:
+    """The route to the client moves to another device: the flow goes on to the bridge port."""
+    box = bridged()
+    box["devices"].append({"name": "lan9", "mac": "02:00:00:00:09:01", "addresses": ["10.0.9.1/24"]})
+    box["neighbours"] += [
+        {"address": FAR, "dev": "br0", "mac": CLIENT_MAC},
+        {"address": "10.0.9.9", "dev": "lan9", "mac": "02:00:00:00:09:09"},
+    ]
+    box["routes"] = [{"to": "10.8.0.0/16", "via": CLIENT}]
+    s.box, s.client = box, at("lan1")
+    s.rules = flowtable("lan1", "lan2", "lan9", "wan0")
+    udp = Udp(s, src=FAR)
+    udp.talk(3)
+    s.event(route={"to": "10.8.0.0/24", "via": "10.0.9.9"})
+    s.wait(0.3)
+    udp.talk(3)
 
 
 @scenario
