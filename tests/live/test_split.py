@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from pathlib import Path
 
 import pytest
 
 from flowtable.live.mark import Carrier, Mark
-from flowtable.live.record import Kept, read_set
+from flowtable.live.record import Kept, Key, read_set
 from flowtable.live.rejoin import rejoin_json, rejoin_text
 from flowtable.live.split import Split, SplitError, split
-from flowtable.ruleset import Ruleset, execute, parse, print_ruleset
+from flowtable.ruleset import Ruleset, RulesetError, execute, parse, print_ruleset
 from flowtable.ruleset.files import Files
-from tests.ruleset.real_nft import listings
+from tests.ruleset.real_nft import in_turn, listings
 
 CORPUS = Path(__file__).parent.parent / "rulesets"
 FILES = {path.stem: path.read_text() for path in sorted(CORPUS.glob("*.nft"))}
@@ -174,6 +175,77 @@ def test_commands_change_what_is_there(command: str, text: str) -> None:
     (flowtable,) = before.flowtables()
     marks = {(flowtable.family, flowtable.table, flowtable.name): Mark(Carrier.LABEL, 3)}
     assert split(execute(before, command, "x.nft"), before, marks).text == text
+
+
+FAMILIES = ("inet t", "ip t", "ip6 u")
+NAMES = ("f", "g", "h")
+MATCHES = (
+    "",
+    "tcp dport 22",
+    "ip daddr 10.0.0.0/8",
+    "meta l4proto { tcp, udp }",
+    "ct state established",
+    "counter",
+)
+TAILS = ("", "counter", "accept", "ct mark set 7", 'comment "x"')
+
+
+def command(numbers: random.Random) -> str:
+    """A command, or a few, that may be about flowtables; not all are valid at all times."""
+    table, name = numbers.choice(FAMILIES), numbers.choice(NAMES)
+    devices = ", ".join(numbers.sample(("eth0", "eth1", "eth2", "wan0"), numbers.randint(1, 2)))
+    match, tail = numbers.choice(MATCHES), numbers.choice(TAILS)
+    offset = numbers.randint(-9, 9)
+    hook = f"hook ingress priority {offset};"
+    chain = f"type filter hook forward priority {offset};"
+    commands = (
+        *(f"add rule {table} c {match} flow add @{name} {tail}",) * 4,
+        f"insert rule {table} c {match} flow offload @{name} {tail}",
+        f"add rule {table} c {match} jump {{ flow add @{name}; accept; }}",
+        f"replace rule {table} c index 0 flow add @{name}",
+        f"add rule {table} c {match} {tail}",
+        *(f"add flowtable {table} {name} {{ {hook} devices = {{ {devices} }}; }}",) * 4,
+        f"create flowtable {table} {name} {{ {hook} counter; }}",
+        f"add flowtable {table} {name} {{ devices = {{ {devices} }}; }}",
+        f"delete flowtable {table} {name} {{ devices = {{ {devices} }}; }}",
+        f"delete flowtable {table} {name}",
+        f"flush chain {table} c; delete flowtable {table} {name}",
+        f"flush table {table}",
+        f"delete table {table}; table {table} {{ chain c {{ {chain} }}; }}",
+        f"table {table} {{ flowtable {name} {{ {hook} }}; chain c {{ flow add @{name}; }}; }}",
+        f"add element {table} s {{ 192.0.2.{numbers.randint(1, 99)} }}",
+        "flush ruleset; " + START.replace("\n", ";"),
+    )
+    return numbers.choice(commands) + "\n"
+
+
+START = "".join(
+    f"table {table} {{\nset s {{ type ipv4_addr; }}\nchain c {{ type filter hook forward priority 0\n}}\n}}\n"
+    for table in FAMILIES
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_commands_lead_to_the_same_listing(seed: int) -> None:
+    """One after the other into the running kernel; what is refused here is left out."""
+    numbers = random.Random(seed)
+    loaded, flowtables = Ruleset(), dict[Key, Mark]()
+    texts, expected, kept = [], [], []
+    commands = [START, *(command(numbers) for _ in range(80))]
+    for text in commands:
+        try:
+            outcome = execute(loaded, text, "x.nft")
+        except RulesetError:
+            continue
+        divided = split(outcome, loaded, flowtables)
+        loaded = outcome.ruleset
+        flowtables = {each.key: each.mark for each in divided.flowtables}
+        texts.append(divided.text)
+        expected.append(print_ruleset(loaded))
+        kept.append(divided.flowtables)
+    assert len(texts) > 20
+    for text, listing, ours, there in zip(texts, in_turn(texts, DEVICES), expected, kept, strict=True):
+        assert rejoin_text(listing, there) == ours, text
 
 
 def test_every_flowtable_needs_a_bit() -> None:

@@ -53,3 +53,24 @@ def listings(
 
 def _read(path: Path) -> str:
     return path.read_text() if path.exists() else ""
+
+
+IN_TURN = """\
+set -e
+for pair in $1; do ip link add "${pair%=*}" type veth peer name "${pair#*=}"; done
+for file in "$2"/*.nft; do
+    nft -f "$file"
+    nft list ruleset > "${file%.nft}.output"
+done
+"""
+
+
+def in_turn(rulesets: Sequence[str], devices: Sequence[str] = ("eth0=eth1",)) -> list[str]:
+    """What is there after each of these files, loaded one after the other into the same kernel."""
+    require("nft")
+    with tempfile.TemporaryDirectory() as folder:
+        for number, text in enumerate(rulesets):
+            Path(folder, f"{number:04}.nft").write_text(text)
+        script = ["sh", "-c", IN_TURN, "sh", " ".join(devices), folder]
+        subprocess.run([*UNSHARE, *script], check=True, stdin=subprocess.DEVNULL)
+        return [_read(Path(folder, f"{number:04}.output")) for number in range(len(rulesets))]

@@ -159,7 +159,7 @@ def parse_rule(parser: Parser) -> RuleSyntax:
     statements: list[Statement] = []
     comment = None
     while True:
-        if parser.accept_word("comment"):
+        if statements and parser.accept_word("comment"):
             comment = parse_comment(parser)
             break
         if statements and not _continues(parser):
