@@ -9,7 +9,7 @@ SEED   ?=
 ORACLE ?=
 EXAMPLE := examples/home-router
 
-.PHONY: demo demo-live test lint truth record oracle-xdp oracle-hardware mutants fuzz sanitize bench bench-live soak pressure wheel clean
+.PHONY: demo demo-live test lint truth record oracle-mirror oracle-xdp oracle-hardware mutants fuzz sanitize bench bench-live soak pressure wheel clean
 
 demo: $(RUN)
 	$(BIN)/flowtable run $(EXAMPLE)/ruleset.nft --box $(EXAMPLE)/box.yaml $(EXAMPLE)/input.pcapng \
@@ -40,6 +40,9 @@ record: $(DEV)
 	$(if $(ORACLE),$(ORACLE) tools/under-oracle $(CURDIR) --check --sample $(SAMPLE))
 
 # The fast path in the kernel, on the kernel of ORACLE.
+oracle-mirror: $(DEV)
+	$(ORACLE) tools/tests-under-oracle $(CURDIR) -q tests/live/kinds_under_oracle.py
+
 oracle-xdp: $(DEV)
 	$(ORACLE) tools/tests-under-oracle $(CURDIR) -q tests/datapath/test_xdp.py tests/datapath/test_attach.py
 

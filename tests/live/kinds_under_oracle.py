@@ -1,6 +1,6 @@
 """What test_mirror.py and test_snapshot.py test, for the devices that not every kernel has.
 
-Run by name, on a kernel with VLANs, PPPoE, VLAN filtering, bonds and tunnels: ``make live-oracle``.
+Run by name, on a kernel with VLANs, PPPoE, VLAN filtering, bonds and tunnels: ``make oracle-mirror``.
 """
 
 from __future__ import annotations

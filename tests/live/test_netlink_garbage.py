@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from flowtable.live import netlink
 from flowtable.live.mirror import address, kind, link, neighbour, route, rule, station, sysctl, vlan
 from flowtable.live.mirror.links import LinkTable
-from flowtable.live.mirror.route import RouteTable
+from flowtable.live.mirror.routes import RouteTable
 from flowtable.live.mirror.rule import RuleTable
 from flowtable.live.netlink import attribute
+from flowtable.topology.device import Device, DeviceKind
+from flowtable.topology.dsa import DsaPort, TagProtocol
 from flowtable.topology.mirrored import MirroredTopology
 
 values = st.one_of(
@@ -102,3 +104,15 @@ def test_any_description_of_a_kind_makes_a_device(name, data, hardware):
     record, _ = kind.parse("d0", hardware, name, data)
     device = kind.make(record, "d0", 7, None)
     assert kind.adapt(device, record) in (True, False)
+
+
+def test_a_port_of_a_switch_chip(monkeypatch):
+    """No kernel makes one out of nothing: as IFLA_INFO_KIND and IFLA_PHYS_PORT_NAME say it."""
+    record, _ = kind.parse("lan1", 1, "dsa", b"", "p3")
+    conduit = Device("eth0", 2)
+    assert type(kind.make(record, "lan1", 7, conduit)) is Device
+    monkeypatch.setattr(kind, "tagging", lambda name: {"eth0": TagProtocol.MTK}[name])
+    port = kind.make(record, "lan1", 7, conduit)
+    assert isinstance(port, DsaPort)
+    assert (port.port, port.tag, port.lower) == (3, TagProtocol.MTK, conduit)
+    assert kind.parse("lan1", 1, "dsa", b"", "")[0] == kind.PlainRecord(DeviceKind.ETHERNET)

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from random import Random
-from socket import socket
+from socket import AF_PACKET, SOCK_RAW, htons, socket
 
 import pytest
+from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from tests.live.hosts import Host, in_namespace, sh
 from tests.namespace import require
@@ -224,6 +225,71 @@ def test_http(tmp_path):
             serving.wait()
         assert out.read_bytes() == body
     assert hits(summary[0]) > 50, summary[0]
+
+
+def _routing(tmp_path: Path, box: str, *options: str) -> subprocess.Popen[str]:
+    """A router, ready."""
+    (tmp_path / "box.yaml").write_text(box)
+    (tmp_path / "rules.nft").write_text("")
+    command = [sys.executable, "-m", "flowtable", "route", str(tmp_path / "rules.nft")]
+    command += ["--box", str(tmp_path / "box.yaml"), *options]
+    router = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert router.stderr is not None
+    ready = router.stderr.readline()
+    assert ready.startswith("flowtable: routing"), ready + router.stderr.read()
+    return router
+
+
+TRUNK = """
+devices:
+  - {name: trunk, mac: 02:00:00:00:01:01}
+  - {name: v7, kind: vlan, parent: trunk, id: 7, addresses: [10.0.7.1/24]}
+"""
+
+
+@in_namespace
+def test_tags_are_where_they_are_on_the_wire(tmp_path):
+    host = Host("trunk")
+    host.sh("sysctl -wq net.ipv6.conf.eth0.disable_ipv6=1")
+    host.sh("ip link set eth0 up")
+    router = _routing(tmp_path, TRUNK)
+    try:
+        with host.open(AF_PACKET, SOCK_RAW, htons(3)) as wire:
+            wire.bind(("eth0", 3))
+            wire.setsockopt(263, 8, 1)
+            asked = Ether(src="02:00:00:00:09:09", dst="ff:ff:ff:ff:ff:ff") / Dot1Q(vlan=7)
+            asked /= ARP(psrc="10.0.7.9", pdst="10.0.7.1", hwsrc="02:00:00:00:09:09")
+            wire.send(bytes(asked).ljust(60, b"\0"))
+            while True:
+                frame, said, _, _ = wire.recvmsg(2000, 200)
+                answer = Ether(frame)
+                if answer.src == "02:00:00:00:01:01":
+                    break
+            # Linux puts the tag beside the frame for who listens.
+            tci = int.from_bytes(said[0][2][16:18], sys.byteorder)
+            assert tci == 7
+            assert answer[ARP].op == 2 and answer[ARP].psrc == "10.0.7.1"
+    finally:
+        router.terminate()
+        router.communicate(timeout=20)
+    assert router.returncode == 0
+
+
+@in_namespace
+def test_an_interface_that_goes_is_a_wire_that_is_cut(tmp_path):
+    Host("lan0")
+    Host("wan0")
+    router = _routing(tmp_path, BOX)
+    sh("ip link del lan0")
+    used = Path("/proc", str(router.pid), "stat")
+    before = sum(map(int, used.read_text().split()[13:15]))
+    with pytest.raises(subprocess.TimeoutExpired):
+        router.wait(1)
+    # It does not turn in circles: a hundred ticks are a second.
+    assert sum(map(int, used.read_text().split()[13:15])) - before < 50
+    router.terminate()
+    _, errors = router.communicate(timeout=20)
+    assert (router.returncode, errors) == (0, "")
 
 
 def _fails(tmp_path: Path, *options: str) -> str:

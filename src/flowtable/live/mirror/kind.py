@@ -6,6 +6,7 @@ Ref: include/uapi/linux/if_link.h:IFLA_INFO_DATA.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from flowtable.clock import SECOND
@@ -14,6 +15,7 @@ from flowtable.packet.packet import ETHERTYPE_VLAN
 from flowtable.topology.bond import Bond, BondMode, XmitHashPolicy
 from flowtable.topology.bridge import Bridge
 from flowtable.topology.device import Device, DeviceKind
+from flowtable.topology.dsa import DsaPort, TagProtocol
 from flowtable.topology.macvlan import Macvlan, MacvlanMode
 from flowtable.topology.pppoe import Pppoe
 from flowtable.topology.tunnel import Tunnel
@@ -109,6 +111,17 @@ class TunnelRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class DsaRecord:
+    """A port of a switch chip; what stands below it is its conduit.
+
+    Attributes:
+        port: its number.
+    """
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class PppRecord:
     """A PPP device. What it runs over /proc/net/pppoe says; a session of 0: that is not known.
 
@@ -129,6 +142,7 @@ Kind: TypeAlias = (
     | BondRecord
     | VrfRecord
     | TunnelRecord
+    | DsaRecord
     | PppRecord
 )
 
@@ -146,7 +160,7 @@ _INNER_IPV4: Final = 4
 _INNER: Final = {DeviceKind.IPIP: _INNER_IPV4, DeviceKind.IP6IP6: _INNER_IPV6, DeviceKind.SIT: _INNER_IPV6}
 
 
-def parse(name: str, hardware: int, kind: str, data: bytes) -> tuple[Kind, str]:
+def parse(name: str, hardware: int, kind: str, data: bytes, port: str = "") -> tuple[Kind, str]:
     """What a device is.
 
     Args:
@@ -154,6 +168,7 @@ def parse(name: str, hardware: int, kind: str, data: bytes) -> tuple[Kind, str]:
         hardware: its ARPHRD number.
         kind: IFLA_INFO_KIND, empty for hardware.
         data: IFLA_INFO_DATA.
+        port: IFLA_PHYS_PORT_NAME, ``p`` and a number for ports of switch chips.
 
     Returns:
         The kind, and in words what of it is not kept.
@@ -172,6 +187,8 @@ def parse(name: str, hardware: int, kind: str, data: bytes) -> tuple[Kind, str]:
             return VrfRecord(u32(values[_VRF_TABLE])), ""
         case "ipip" | "ip6tnl" | "sit":
             return _tunnel(name, _TUNNELS[kind], values)
+        case "dsa" if port[:1] == "p" and port[1:].isdecimal():
+            return DsaRecord(int(port[1:])), ""
         case "ppp":
             return PppRecord(), ""
         case _ if hardware == ARPHRD_ETHER:
@@ -223,7 +240,9 @@ def make(record: Kind, name: str, index: int, lower: Device | None) -> Device:
             return Vlan(name, index, lower=lower, vid=record.vid, protocol=record.protocol)
         case MacvlanRecord() if lower is not None:
             return Macvlan(name, index, lower=lower, mode=record.mode)
-        case VlanRecord() | MacvlanRecord():
+        case DsaRecord() if lower is not None and (tag := tagging(lower.name)) is not None:
+            return DsaPort(name, index, lower=lower, port=record.port, tag=tag)
+        case VlanRecord() | MacvlanRecord() | DsaRecord():
             return Device(name, index)
         case PppRecord():
             return Pppoe(name, index, lower=lower, session=record.session, peer=record.peer)
@@ -248,6 +267,17 @@ def make(record: Kind, name: str, index: int, lower: Device | None) -> Device:
             )
         case PlainRecord():
             return Device(name, index, record.kind)
+
+
+def tagging(conduit: str) -> TagProtocol | None:
+    """How frames on a conduit name their port; None if it is in a way that is not known.
+
+    Ref: Documentation/ABI/testing/sysfs-class-net-dsa.
+    """
+    try:
+        return TagProtocol(Path("/sys/class/net", conduit, "dsa/tagging").read_text().strip())
+    except (OSError, ValueError):
+        return None
 
 
 def adapt(device: Device, record: Kind) -> bool:

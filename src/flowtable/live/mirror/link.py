@@ -22,6 +22,7 @@ _LINKINFO: Final = 18
 _AF_SPEC: Final = 26
 _GROUP: Final = 27
 _LINK_NETNSID: Final = 37
+_PHYS_PORT_NAME: Final = 38
 _PERM_ADDRESS: Final = 54
 _INFO_KIND: Final = 1
 _INFO_DATA: Final = 2
@@ -37,6 +38,10 @@ _BRPORT_BCAST_FLOOD: Final = 30
 _BRPORT_ISOLATED: Final = 33
 _INET6: Final = 10
 _ADDR_GEN_MODE: Final = 8
+
+
+_STACKED: Final = (kind.VlanRecord, kind.MacvlanRecord, kind.DsaRecord, kind.TunnelRecord)
+"""Kinds whose IFLA_LINK is what they stand on; of a veth it is the other end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,8 @@ def parse(body: bytes) -> LinkRecord | None:
         return None
     name = text(values[_IFNAME])
     info = attributes(values.get(_LINKINFO, b""))
-    what, note = kind.parse(name, hardware, text(info.get(_INFO_KIND, b"")), info.get(_INFO_DATA, b""))
+    port = text(values.get(_PHYS_PORT_NAME, b""))
+    what, note = kind.parse(name, hardware, text(info.get(_INFO_KIND, b"")), info.get(_INFO_DATA, b""), port)
     if index == LOOPBACK_INDEX:
         what, note = kind.PlainRecord(DeviceKind.LOOPBACK), ""
     master = u32(values.get(_MASTER, b""))
@@ -118,7 +124,7 @@ def parse(body: bytes) -> LinkRecord | None:
     # The device below has the same index as one of this namespace only by chance, if it is in another.
     lower = 0 if _LINK_NETNSID in values else u32(values.get(_LINK, b""))
     bridged = bool(master) and text(info.get(_INFO_SLAVE_KIND, b"")) == "bridge"
-    stacked = isinstance(what, (kind.VlanRecord, kind.MacvlanRecord, kind.TunnelRecord))
+    stacked = isinstance(what, _STACKED)
     return LinkRecord(
         index=index,
         name=name,

@@ -78,9 +78,8 @@ class LinkTable(Table[int, LinkRecord]):
             self.drop(index)
         for index, record in given.items():
             old = self.records.get(index)
-            holder = self._topology.devices.get(record.name)
-            if old is not None and holder is not None and holder.index != index:
-                self._topology.rename(holder, f"~{holder.index}")
+            if old is not None:
+                self._free(record.name, index)
         for record in sorted(given.values(), key=lambda r: _height(r, given)):
             self.put(record)
 
@@ -122,9 +121,7 @@ class LinkTable(Table[int, LinkRecord]):
             device = kind.make(new.kind, new.name, new.index, lower)
             device.mac, device.mtu, device.up, device.admin_up = new.mac, new.mtu, new.up, new.up
             device.group, device.addrgenmode = new.group, new.addrgenmode
-            holder = self._topology.devices.get(new.name)
-            if holder is not None:
-                self._topology.rename(holder, f"~{holder.index}")
+            self._free(new.name, new.index)
             self._topology.add_device(device)
         self._update(device, None, new)
         self.arrived(new.index)
@@ -145,6 +142,7 @@ class LinkTable(Table[int, LinkRecord]):
 
     def _update(self, device: Device, old: LinkRecord | None, new: LinkRecord) -> None:
         if device.name != new.name:
+            self._free(new.name, new.index)
             self._topology.rename(device, new.name)
             if old is not None:
                 self.renamed(old.name, new.name)
@@ -157,6 +155,12 @@ class LinkTable(Table[int, LinkRecord]):
             self.toggled(new.index)
             if new.up and isinstance(device, Bridge):
                 self.bridge_changed()
+
+    def _free(self, name: str, index: int) -> None:
+        """Another device that had a name has one now that is not known yet."""
+        holder = self._topology.devices.get(name)
+        if holder is not None and holder.index != index:
+            self._topology.rename(holder, f"~{holder.index}")
 
     def _relate(self, record: LinkRecord) -> None:
         """Bring what a device stands on, and what it belongs to, up to date."""

@@ -11,7 +11,7 @@ from flowtable.live.mirror.address import AddressTable
 from flowtable.live.mirror.choice import KernelChoice
 from flowtable.live.mirror.links import LinkTable
 from flowtable.live.mirror.neighbour import NeighbourTable
-from flowtable.live.mirror.route import RouteTable
+from flowtable.live.mirror.routes import RouteTable
 from flowtable.live.mirror.rtnetlink import AF_BRIDGE, AF_INET, AF_INET6, AF_UNSPEC, Group, Type
 from flowtable.live.mirror.rule import RuleTable
 from flowtable.live.mirror.station import StationTable
