@@ -43,8 +43,9 @@ table inet soak {{
     }}
 }}
 """
-GRACE: Final = 2.0
-"""Seconds after which what rules forbid must not come through any more; a tenth of one is promised."""
+GRACE: Final = 5.0
+"""Seconds after which what rules forbid must not come through any more: a quarter of one where the
+service gets a processor when it wants one."""
 
 
 class FaultError(Exception):
