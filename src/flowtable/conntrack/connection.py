@@ -151,9 +151,9 @@ class TcpTracking:
         "state",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, seen: tuple[TcpWindow, TcpWindow] | None = None) -> None:
         self.state: int = TcpState.NONE
-        self.seen = (TcpWindow(), TcpWindow())
+        self.seen = (TcpWindow(), TcpWindow()) if seen is None else seen
         self.last_dir = 0
         self.retrans = 0
         self.last_index = 0

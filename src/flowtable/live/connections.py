@@ -258,15 +258,21 @@ class Connections:
     def _report(self, report: Report, now: int) -> None:
         identity = report.identity
         tracked = self._by_identity.get(identity)
-        if tracked is not None and tracked.ident != report.ident:
-            self._gone(tracked, now, Removal.REOPENED)
-            tracked = None
         if report.event is Event.DESTROY:
-            if tracked is not None:
+            if tracked is not None and tracked.ident == report.ident:
                 # Of those that timed out there is no time left to tell. Ref: ctnetlink_dump_timeout.
                 reason = Removal.TIMEOUT if report.timeout is None else Removal.REQUEST
                 self._gone(tracked, now, reason)
             return
+        if tracked is not None and tracked.ident != report.ident:
+            # The same tuples again; or an event from before the table was looked through.
+            (there,) = self._kernel.look([identity])
+            if there is not None and there.ident == tracked.ident:
+                return
+            self._gone(tracked, now, Removal.REOPENED)
+            if there is None:
+                return
+            tracked, report = None, there
         if tracked is None:
             if not self._marked(report):
                 return

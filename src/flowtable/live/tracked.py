@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flowtable.clock import SECOND
-from flowtable.conntrack.connection import Connection, Status, TcpFlag, TcpTracking
+from flowtable.conntrack.connection import Connection, Status, TcpFlag, TcpTracking, TcpWindow
 from flowtable.conntrack.udp import STREAM_AFTER
 from flowtable.live.ctnetlink.request import Change, Masked
 from flowtable.packet.packet import TCP, UDP
@@ -18,6 +18,8 @@ OURS: Final = Status.OFFLOAD | Status.HW_OFFLOAD
 """Bits of the status that Linux does not know of."""
 SEEN: Final = Status.SEEN_REPLY | Status.ASSURED
 """Bits of the status that packets of the fast path set, and that may be written."""
+_NOT_KNOWN: Final = TcpWindow(), TcpWindow()
+"""Stand for the windows of every connection, which Linux does not tell."""
 _LIBERAL: Final = Masked(TcpFlag.BE_LIBERAL, TcpFlag.BE_LIBERAL)
 _NO_MAXACK: Final = Masked(0, TcpFlag.MAXACK_SET)
 
@@ -65,7 +67,7 @@ class Tracked:
         connection.zone = identity.zone
         connection.ident = self.ident or 0
         if original.l4proto == TCP:
-            connection.tcp = TcpTracking()
+            connection.tcp = TcpTracking(_NOT_KNOWN)
         self.learn(report, now)
         if original.l4proto == UDP and connection.status & Status.ASSURED:
             # It has been a stream for a while; Linux does not say since when.
