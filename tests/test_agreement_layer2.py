@@ -585,3 +585,101 @@ def test_a_session_is_dialled_anew() -> None:
     (packet,) = talk.packet(False, "data", 9, None)
     (sent,) = rig.receive(packet)
     assert sent.frame[20:22] == b"\x00\x77"
+
+
+# The same with the flow in hardware.
+
+
+def in_hardware(lan: str, wan: str = "nic") -> tuple[Rig, Conversation]:
+    """A client and a server whose UDP packets a chip forwards both ways."""
+    rig = Rig(lan, wan, True, chip=ChipModel())
+    talk = Conversation(4, False, 5000)
+    for turn in range(6):
+        for packet in talk.packet(turn % 2 == 1, "data", turn, None):
+            rig.receive(packet)
+        rig.wait(0.01)
+    assert rig.box.statistics.hardware == 4
+    return rig, talk
+
+
+def forwarded_by_the_chip(rig: Rig, talk: Conversation) -> tuple[str, str]:
+    """A packet to the client, which the chip has to forward."""
+    before = rig.box.statistics.hardware
+    said = answer(rig, talk)
+    assert rig.box.statistics.hardware == before + 1
+    return said
+
+
+@pytest.mark.parametrize("lan", ["bridge", "bridge_pvid_tagged", "vlan_on_bridge_untagged"])
+def test_a_client_roams_and_its_rules_follow(lan: str) -> None:
+    rig, talk = in_hardware(lan)
+    assert forwarded_by_the_chip(rig, talk) == ("lan-0", HERE)
+    move(rig, rig.stacks[0], 0)
+    announce(rig, rig.stacks[0], 0)
+    rig.wait(0.01)
+    assert forwarded_by_the_chip(rig, talk) == ("lan-1", HERE)
+    (packet,) = talk.packet(False, "data", 9, None)
+    before = rig.box.statistics.hardware
+    assert len(rig.receive(packet)) == 1
+    assert rig.box.statistics.hardware == before + 1, "from the new port as well"
+
+
+def test_a_client_roams_in_silence_from_hardware() -> None:
+    """Nobody knows until it says something; its first packet is none of a rule, and tells all."""
+    rig, talk = in_hardware("bridge")
+    move(rig, rig.stacks[0], 0)
+    assert forwarded_by_the_chip(rig, talk) == ("lan-0", HERE)
+    (packet,) = talk.packet(False, "data", 9, None)
+    assert len(rig.receive(packet)) == 1
+    rig.wait(0.01)
+    assert forwarded_by_the_chip(rig, talk) == ("lan-1", HERE)
+
+
+def test_a_client_roams_to_where_neither_flowtable_nor_chip_is() -> None:
+    rig, talk = in_hardware("bridge")
+    flowtable = rig.box.flowtables.get(Family.INET, "gw", "f")
+    flowtable.declare(replace(flowtable.declaration, devices=("lan-0", "wan")))
+    move(rig, rig.stacks[0], 0)
+    announce(rig, rig.stacks[0], 0)
+    rig.wait(0.01)
+    before = rig.box.statistics.hardware
+    assert answer(rig, talk) == ("lan-1", HERE)
+    assert rig.box.statistics.hardware == before
+
+
+def test_a_gateway_is_replaced_in_hardware() -> None:
+    rig, talk = in_hardware("nic", "vlan")
+    replaced(rig, rig.stacks[1], 1)
+    rig.wait(0.01)
+    (packet,) = talk.packet(False, "data", 9, None)
+    before = rig.box.statistics.hardware
+    (sent,) = rig.receive(packet)
+    assert sent.frame[:6] == rig.stacks[1].station
+    assert rig.box.statistics.hardware == before + 1
+
+
+def test_a_route_moves_and_the_rules_go() -> None:
+    rig, talk = in_hardware("nic", "vlan")
+    rig.topology.fib4.add(Route(IPV4, packed(CLIENT), 32, device=rig.stacks[1].routed))
+    rig.topology.neighbours.set(rig.stacks[1].routed, packed(CLIENT), b"\x02there", NeighbourState.PERMANENT)
+    rig.wait(0.01)
+    assert rig.box.chips is not None and not len(rig.box.chips.switches[0])
+    assert answer(rig, talk) == ("wan-0", b"\x02there".hex(":"))
+
+
+def test_a_session_is_dialled_anew_in_hardware() -> None:
+    rig, talk = in_hardware("nic", "pppoe_over_vlan")
+    old = rig.stacks[1].routed
+    assert isinstance(old, Pppoe)
+    rig.topology.remove_device(old)
+    rig.wait(0.01)
+    assert rig.box.chips is not None and not len(rig.box.chips.switches[0])
+    session = Pppoe("wan", old.index, mtu=1492, lower=old.lower, session=0x77, peer=old.peer)
+    rig.topology.add_device(session)
+    rig.topology.add_address(session, Address.parse("10.0.2.1/24"))
+    for number in range(4):
+        (packet,) = talk.packet(False, "data", number, None)
+        (sent,) = rig.receive(packet)
+        assert sent.frame[20:22] == b"\x00\x77"
+        rig.wait(0.01)
+    assert len(rig.box.chips.switches[0]), "and it is in hardware again"

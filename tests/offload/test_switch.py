@@ -150,7 +150,14 @@ def test_a_flow_is_bound_once_enough_packets_matched_within_a_second() -> None:
     switch = chip(bind_threshold=3)
     switch.replace(rule(1), 0)
     times = [0, 900, 1000, 1100, 1200, 1300, 9000]
-    assert [forwards(switch, 1, time * MILLISECOND) for time in times] == [False] * 5 + [True, True]
+    said = []
+    for time in times:
+        said.append(forwards(switch, 1, time * MILLISECOND))
+        reading = switch.stats(Cookie(1, 0), time * MILLISECOND)
+        assert isinstance(reading, Reading)
+        waiting = time < 1200
+        assert reading.held == (Failure(OffloadFailure.UNBOUND, "chip0") if waiting else None)
+    assert said == [False] * 5 + [True, True]
 
 
 def test_rules_that_match_nothing_are_forgotten() -> None:

@@ -84,6 +84,11 @@ class OffloadFailure(Reason):
         "the direction stays in software",
         "include/net/flow_offload.h:flow_action_has_entries",
     )
+    UNBOUND = (
+        "fewer packets than the hardware takes a flow over for",
+        "packets pass in software until enough of them come within a second",
+        "drivers/net/ethernet/mediatek/mtk_ppe.c:MTK_PPE_BIND_RATE",
+    )
     CAPACITY = (
         "table of the hardware that is full",
         "tried again once a second while packets of the flow pass in software",
@@ -160,12 +165,14 @@ class Reading(NamedTuple):
         bytes: their lengths from the IP header on.
         used: when the latest came, nanoseconds; 0 for never.
         lost: why the rule is no longer there, None while it is.
+        held: why it is there and forwards nothing yet, None if it does.
     """
 
     packets: int
     bytes: int
     used: int
     lost: Failure | None = None
+    held: Failure | None = None
 
 
 Placing: TypeAlias = Placed | Failure

@@ -227,6 +227,8 @@ class WorkQueues:
                     if lost is not None:
                         self.failures[lost.reason] += 1
                         side.place(lost, now)
+                    elif side.driver:
+                        side.failure = reading.held
                 case Failure():
                     if side.driver:
                         side.failure = reading

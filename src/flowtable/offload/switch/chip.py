@@ -147,7 +147,8 @@ class Switch:
             return self._lost.pop(cookie)
         if not self._model.counters:
             return Failure(OffloadFailure.NO_COUNTERS, self.name)
-        return Reading(*slot.read(now, self._model.counter_interval))
+        held = None if slot.bound else Failure(OffloadFailure.UNBOUND, self.name)
+        return Reading(*slot.read(now, self._model.counter_interval), held=held)
 
     def forward(self, device: Device, frame: bytes, now: int) -> tuple[Device, bytes] | None:
         """A frame arrives at a port.
