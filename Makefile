@@ -9,7 +9,7 @@ SEED   ?=
 ORACLE ?=
 EXAMPLE := examples/home-router
 
-.PHONY: demo demo-live test lint truth record oracle-mirror oracle-xdp oracle-hardware mutants fuzz sanitize bench bench-live soak pressure wheel clean
+.PHONY: demo demo-live test lint truth record oracle-mirror oracle-xdp oracle-hardware mutants fuzz sanitize bench soak pressure wheel clean
 
 demo: $(RUN)
 	$(BIN)/flowtable run $(EXAMPLE)/ruleset.nft --box $(EXAMPLE)/box.yaml $(EXAMPLE)/input.pcapng \
@@ -58,11 +58,6 @@ sanitize: $(DEV)
 # As root; who is not leaves the kernel out.
 bench: $(DEV)
 	PYTHONPATH=tools $(BIN)/python tools/bench --page docs/performance.md
-
-# As root.
-bench-live: $(DEV)
-	tools/debian-packages
-	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=tools $(BIN)/python tools/bench-live
 
 # As root: a service that is left no peace, for twenty minutes. SEED draws what happens.
 soak: $(DEV)

@@ -269,6 +269,17 @@ def test_after_an_overrun_nothing_is_missed() -> None:
 
 
 @in_namespace
+def test_plans_for_what_is_no_more_do_not_pile_up() -> None:
+    rules()
+    watched = Watched()
+    talk(*hosts())
+    watched.until(lambda: watched.marked)
+    for _ in range(5000):
+        watched.connections.offload(watched.marked[0][0])
+    assert len(watched.connections._due) < 2000
+
+
+@in_namespace
 def test_connections_from_before_are_found_by_looking() -> None:
     rules()
     client, server = hosts()

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from flowtable.live.client import Client
 from flowtable.live.control import AskFlows, Flush, Reload
+from tests.live.detach import detach
 from tests.live.world import Exchange, Line, Service, World, require_root
 
 SIZE = 1 << 20
@@ -244,21 +241,6 @@ def test_what_is_nothing_for_xdp_traffic_control_does(line, host, feature):
     (flow,) = service.ask(AskFlows())
     assert flow.original.bytes > SIZE / 2
     assert "tc ingress" in {device.where for device in service.status.devices}
-
-
-def detach(process: int) -> int:
-    """Detach every program that a process has attached to something, as ``bpftool link detach`` does."""
-    libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
-    count = 0
-    for info in Path(f"/proc/{process}/fdinfo").iterdir():
-        found = re.search(r"^link_id:\s*(\d+)", info.read_text(), re.MULTILINE)
-        if found:
-            fd = libbpf.bpf_link_get_fd_by_id(int(found[1]))
-            assert fd >= 0
-            assert libbpf.bpf_link_detach(fd) == 0
-            os.close(fd)
-            count += 1
-    return count
 
 
 @pytest.mark.parametrize("place", ["native", "off"])

@@ -129,6 +129,13 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as knocking:
 """
 
 
+def rows() -> Iterator[Row]:
+    """Packets, TCP, and learning."""
+    yield from forwarding()
+    yield from latency()
+    yield from tcp()
+
+
 def forwarding() -> Iterator[Row]:
     """Packets per second of processor time."""
     with on_one_processor():

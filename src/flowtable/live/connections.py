@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from errno import ENOENT
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final, Protocol
 
 from flowtable.clock import SECOND
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     OnMarked = Callable[[Connection, Mark], None]
 
+_SPARE: Final = 1000
+"""So many plans for what is gone are no matter."""
 _LAST_LOOK: Final = 2 * SECOND
 """So long before a connection would time out in Linux it is looked whether it should, for the last time."""
 _FIRST_POLL: Final = 2 * SECOND
@@ -331,6 +333,10 @@ class Connections:
         tracked.due = now + min(left // 2, left - _LAST_LOOK)
         self._number += 1
         heappush(self._due, (tracked.due, self._number, tracked))
+        if len(self._due) > 2 * len(self._by_identity) + _SPARE:
+            # Connections that are gone would stay for as long as they had time left, which is days.
+            self._due[:] = [each for each in self._due if each[0] == each[2].due]
+            heapify(self._due)
 
     def _prolong(self, now: int) -> None:
         """Have Linux keep those that would time out there too early."""

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from flowtable.live.load import nft
+from flowtable.live.load import nft_at_once
 from flowtable.live.record import read_set
 from flowtable.ruleset.model import Ruleset, Table
 
@@ -22,12 +22,14 @@ class Declared:
     Attributes:
         ruleset: their tables with them.
         flowtables: each with what marks its connections.
+        listing: all rules, as nft lists them without counters.
         ingress: devices with rules at their ingress.
         egress: devices with rules at their egress.
     """
 
     ruleset: Ruleset
     flowtables: tuple[Kept, ...]
+    listing: str = ""
     ingress: frozenset[str] = frozenset()
     egress: frozenset[str] = frozenset()
 
@@ -45,7 +47,8 @@ def declared(before: Declared = NOTHING) -> Declared:
     Raises:
         LoadError: nft cannot list the rules.
     """
-    document = json.loads(nft("-j", "list", "sets"))
+    sets, listing = nft_at_once(("-j", "list", "sets"), ("-s", "list", "ruleset"))
+    document = json.loads(sets)
     found = (read_set(each["set"]) for each in document["nftables"] if "set" in each)
     kept = tuple(each for each in found if each is not None)
     ruleset = Ruleset(last_handle=before.ruleset.last_handle)
@@ -61,15 +64,15 @@ def declared(before: Declared = NOTHING) -> Declared:
         known = None if old is None else old.flowtables.get(flowtable.name)
         flowtable.handle = table.new_handle() if known is None else known.handle
         table.flowtables[flowtable.name] = flowtable
-    attached = attachments(nft("list", "chains"))
-    return Declared(ruleset, kept, attached["ingress"], attached["egress"])
+    attached = attachments(listing)
+    return Declared(ruleset, kept, listing, attached["ingress"], attached["egress"])
 
 
 def attachments(listing: str) -> dict[str, frozenset[str]]:
     """The devices of ingress and of egress chains.
 
     Args:
-        listing: what ``nft list chains`` prints; its JSON does not have them.
+        listing: what ``nft list ruleset`` prints; its JSON does not have them.
     """
     found: dict[str, set[str]] = {"ingress": set(), "egress": set()}
     for hook, devices in _ATTACHED.findall(listing):

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from flowtable.live.nft.program import NOT_INSTALLED, real_nft
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 _SO_NETNS_COOKIE: Final = 71
@@ -162,6 +163,16 @@ def nft(*arguments: str, text: str = "") -> str:
     if done.returncode:
         raise LoadError(done.stderr.strip() or f"nft ended with {done.returncode}")
     return done.stdout
+
+
+def nft_at_once(*commands: Sequence[str]) -> list[str]:
+    """Run nft several times side by side: what each prints.
+
+    Raises:
+        LoadError: one refuses, or nft is not there.
+    """
+    with ThreadPoolExecutor(len(commands)) as pool:
+        return list(pool.map(lambda arguments: nft(*arguments), commands))
 
 
 def _recall(path: Path, cookie: int) -> Memory:

@@ -24,7 +24,7 @@ from flowtable.live.engine import Engine
 from flowtable.live.generation import Generations
 from flowtable.live.journal import Journal
 from flowtable.live.keeper import NeighbourKeeper
-from flowtable.live.load import LoadError, Rules, nft
+from flowtable.live.load import LoadError, Rules
 from flowtable.live.mirror.mirror import Mirror
 from flowtable.live.next_hops import NextHops
 from flowtable.live.place import Hold, state_path
@@ -284,7 +284,7 @@ class Service:
         if sum(map(len, self.engine.flowtables)) > REVIEWED:
             return None
         try:
-            listing = rejoin_text(nft("-s", "list", "ruleset"), self._declared.flowtables)
+            listing = rejoin_text(self._declared.listing, self._declared.flowtables)
             return Review(listing, self.mirror.topology, time.time_ns())
         except LoadError as error:
             self.journal.trouble(f"all flows begin anew, as the rules are not understood: {error}")
