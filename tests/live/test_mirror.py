@@ -369,6 +369,20 @@ def test_what_was_lost_is_read_anew():
         assert mirror.topology.fib4.lookup(bytes((10, 100, 7, 7))) is not None
 
 
+@in_namespace
+def test_what_was_undone_among_what_was_lost_does_not_come_back():
+    with host(*ROUTER) as namespace, Mirror() as mirror:
+        with socket.socket(fileno=os.dup(mirror.fileno())) as narrow:
+            narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        routes = [f"10.{100 + n // 256}.{n % 256}.0/24" for n in range(500)]
+        for verb in ("add", "del"):
+            namespace.run("ip", "-batch", "-", text="".join(f"route {verb} {r} dev wan0\n" for r in routes))
+        assert disagreement(mirror) == []
+        assert mirror.overruns > 0
+        route = mirror.topology.fib4.lookup(bytes((10, 100, 0, 7)))
+        assert route is not None and route.prefixlen == 0
+
+
 NAMES = ("d0", "d1", "d2", "d3")
 COMMANDS = (
     "link set {d} up",

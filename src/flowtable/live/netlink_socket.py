@@ -109,11 +109,26 @@ class NetlinkSocket:
                     raise refused
                 return
 
+    def forget(self) -> None:
+        """Let go of what has come so far.
+
+        What came before something that was lost may be undone by it, so after a loss the only
+        truth is a dump that was asked for later than this.
+        """
+        while True:
+            try:
+                self._socket.recv(_DATAGRAM)
+            except BlockingIOError:
+                return
+            except OSError as failed:
+                if failed.errno != errno.ENOBUFS:
+                    raise
+
     def notifications(self, most: int) -> Iterator[Message]:
         """What has come since the last call, ``most`` datagrams at once; it never waits.
 
         Raises:
-            OverrunError: what is yielded next is newer than something that is lost.
+            OverrunError: something is lost; what is yielded next may be older or newer.
         """
         for _ in range(most):
             try:

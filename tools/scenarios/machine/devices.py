@@ -182,11 +182,13 @@ def neighbour_words(neighbour: dict[str, Any]) -> str:
 
 def rule_words(rule: dict[str, Any]) -> str:
     """What stands behind ``ip rule add``."""
-    words = []
+    words = ["not"] if rule.get("not") else []
     for key in ("priority", "from", "to", "iif", "oif", "fwmark"):
         if key in rule:
             words += [key, str(rule[key])]
     words += ["table", str(rule["table"])] if "table" in rule else [rule["action"]]
+    if "suppress_prefixlength" in rule:
+        words += ["suppress_prefixlength", str(rule["suppress_prefixlength"])]
     return " ".join(words)
 
 

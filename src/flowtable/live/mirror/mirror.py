@@ -103,6 +103,7 @@ class Mirror:
                 self._told(message)
         except OverrunError:
             self.overruns += 1
+            self._notifications.forget()
             self.resynchronise()
 
     def resynchronise(self) -> None:
