@@ -4,38 +4,24 @@ from __future__ import annotations
 
 from copy import copy
 from random import Random
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowtable.clock import SECOND
 from flowtable.datapath.native import NativeDatapath
 from flowtable.datapath.reference import ReferenceDatapath
-from flowtable.datapath.tables import expressible
-from flowtable.flows.entry import Direction, FlowEntry, FlowFlag
-from flowtable.flows.refusal import Refusal
+from flowtable.flows.entry import FlowEntry, FlowFlag
 from flowtable.packet import packet as wire
-from flowtable.profile import PROFILES, Profile
+from flowtable.profile import PROFILES
 from flowtable.ruleset.family import Family
-from tests.datapath.twins import Ends, counts, frame, spoil
+from tests.datapath.twins import Ends
+from tests.datapath.worlds import TUNNELS, Setting, directions, frames, hold_native_to_reference, populated
 from tests.flows.stacks import STACKS
 from tests.flows.support import START, World
 
 FRAMES = 1500
 """For each world that hypothesis thinks of."""
-
-CONNECTIONS: list[dict[str, Any]] = [
-    {"l4proto": l4proto, "ipv6": ipv6, "snat": snat, "dnat": dnat}
-    for l4proto in (wire.TCP, wire.UDP)
-    for ipv6 in (False, True)
-    for snat in (None, ("2001:db8:2::1", 61000) if ipv6 else ("192.0.2.1", 61000))
-    for dnat in (None, ("2001:db8:2::7", 8080) if ipv6 else ("192.0.2.7", 8080))
-] + [{"l4proto": wire.GRE, "ipv6": ipv6} for ipv6 in (False, True)]
-
-TUNNELS = {name for name in STACKS if name.startswith("ip")}
-"""There is one pair of ends for each kind, so only one side can have one."""
 
 worlds = st.fixed_dictionaries(
     {
@@ -48,61 +34,10 @@ worlds = st.fixed_dictionaries(
 ).filter(lambda world: not ({world["lan"], world["wan"]} <= TUNNELS))
 
 
-def populated(profile: Profile, lan: str, wan: str) -> list[FlowEntry]:
-    """Every kind of flow that goes through such a box."""
-    world = World(profile, lan=STACKS[lan], wan=STACKS[wan])
-    entries = []
-    for place, fields in enumerate(CONNECTIONS):
-        connection = world.connect(**fields, sport=40000 + place)
-        refusal = world.add(connection)
-        assert refusal is None or isinstance(refusal, Refusal)
-        entry = world.flowtables.entry(connection)
-        if entry is not None:
-            entries.append(entry)
-    return entries
-
-
-def directions(entries: list[FlowEntry]) -> list[Direction]:
-    """Those of all entries."""
-    return [way for entry in entries for way in entry.directions]
-
-
-def frames(ways: list[Direction], random: Random, count: int):
-    """Frames that are those of the directions, or nearly."""
-    for _ in range(count):
-        way = random.choice(ways)
-        side = way.entrance
-        peer = side.peer or side.station or random.choice([b"\x02\0\0\0\0\xc1", b"\x02\0\0\0\0\xfe"])
-        yield spoil(frame(way.key, side.source, peer, random), way.key, random), way.key.iif
-
-
 @settings(max_examples=140, deadline=None)
 @given(worlds)
 def test_the_same_frames_verdicts_ends_and_counts(world):
-    profile = PROFILES[world["profile"]]
-    entries = populated(profile, world["lan"], world["wan"])
-    if not entries:
-        return
-    ends = Ends(), Ends()
-    reference = ReferenceDatapath(world["family"], profile, ends[0])
-    native = NativeDatapath(world["family"], profile, ends[1])
-    for entry in entries:
-        reference.install(entry)
-        native.install(entry)
-    random = Random(world["seed"])
-    now = START
-    for raw, iif in frames(directions(entries), random, FRAMES):
-        now += random.choice([0, SECOND // 10, SECOND])
-        expected = reference.process(raw, iif, now)
-        assert native.process(raw, iif, now) == expected, raw.hex()
-        assert ends[0].seen == ends[1].seen
-    for entry in entries:
-        reference.stats(entry)
-        said = counts(entry), entry.refreshed, entry.flags
-        if expressible(entry):
-            entry.refreshed, entry.flags = START, entry.flags & ~FlowFlag.CLOSING
-        native.stats(entry)
-        assert (counts(entry), entry.refreshed, entry.flags) == said
+    hold_native_to_reference(Setting(**world), FRAMES)
 
 
 @pytest.mark.parametrize("profile", sorted(PROFILES))

@@ -22,8 +22,9 @@ from flowtable.packet.miss import Miss
 from flowtable.packet.packet import ETHERTYPE_PPPOE_SESSION
 from flowtable.profile import PROFILES
 from flowtable.ruleset.family import Family
-from tests.datapath.test_native import frames, populated, worlds
+from tests.datapath.test_native import worlds
 from tests.datapath.twins import Ends, counts, frame
+from tests.datapath.worlds import frames, populated
 from tests.flows.support import START
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="loading a BPF program takes root")
