@@ -100,3 +100,18 @@ def test_captures_of_other_devices_and_damage(desk, tail):
             native, reference = (desk.run(*option, "--datapath", way) for way in ("native", "reference"))
             assert native.exit_code == reference.exit_code
             assert (native.stdout, native.stderr) == (reference.stdout, reference.stderr)
+
+
+def test_capacity(desk):
+    talk = Talk()
+    tcp(talk, 50)
+    udp(talk, 50)
+    tcp(talk, 50)
+    desk.capture(talk.packets)
+    full = desk.run("input.pcapng", "--capacity", "1")
+    assert "no room for another flow in the tables of the fast path" in full.stdout
+    evicting = desk.run("input.pcapng", "--capacity", "1", "--evict")
+    assert "another flow needed its place" in evicting.stdout
+    assert "no room" not in evicting.stdout
+    alone = desk.run("input.pcapng", "--evict")
+    assert (alone.exit_code, "give both" in alone.stderr) == (2, True)

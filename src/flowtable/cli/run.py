@@ -29,6 +29,7 @@ from flowtable.clock import SECOND
 from flowtable.events import EventError
 from flowtable.explain.plot import page
 from flowtable.explain.timeline import Timeline
+from flowtable.flows.capacity import Capacity
 from flowtable.offload.bindings import OffloadPolicy
 from flowtable.profile import DEFAULT, PROFILES
 from flowtable.router import Box
@@ -105,6 +106,13 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
     help="What 'flags offload' comes to on devices without hardware.",
 )
 @click.option(
+    "--capacity",
+    metavar="FLOWS",
+    type=click.IntRange(min=1),
+    help="For how many flows each flowtable has room; as many as come, if not given.",
+)
+@click.option("--evict", is_flag=True, help="A flow too many ends the one that was idle for longest.")
+@click.option(
     "--settle",
     metavar="SECONDS",
     type=click.FloatRange(0, 10**9),
@@ -137,6 +145,8 @@ def run(
     profile: str,
     datapath: str,
     offload: str,
+    capacity: int | None,
+    evict: bool,
     settle: float,
     opaque: str,
     report: str | None,
@@ -156,6 +166,8 @@ def run(
         raise click.UsageError("No captures: give INPUT... or --in DEV=FILE.")
     if ended and not flows:
         raise click.UsageError("--ended says what --flows lists; give both.")
+    if evict and capacity is None:
+        raise click.UsageError("--evict says what happens beyond --capacity; give both.")
     check_sources(sources)
     targets = {"--out": out, **texts}
     check_targets(targets, as_json=as_json)
@@ -181,6 +193,7 @@ def run(
             datapath=forwards,
             transmit=forget,
             offload=OffloadPolicy(offload),
+            capacity=None if capacity is None else Capacity(capacity, evicts=evict),
             flow_ended=flow_ended,
             skip_opaque=opaque == "skip",
         )

@@ -11,6 +11,7 @@ from flowtable.clock import SECOND
 from flowtable.conntrack.connection import Status
 from flowtable.flows import fixup, mirror, skipped
 from flowtable.flows.admission import refuse, refuse_connection
+from flowtable.flows.capacity import Recency
 from flowtable.flows.discovery import Discovery
 from flowtable.flows.entry import FlowEntry, FlowFlag
 from flowtable.flows.offer import Offer
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from flowtable.clock import Alarm
+    from flowtable.flows.capacity import Capacity
     from flowtable.flows.datapath import Datapath, OnEnd, Veto
     from flowtable.flows.ledger import Ledger
     from flowtable.flows.offloading import Offloading
@@ -66,6 +68,7 @@ class Flowtable:
         now: int,
         veto: Veto | None = None,
         offloading: Offloading | None = None,
+        capacity: Capacity | None = None,
     ) -> None:
         """Begin empty.
 
@@ -81,6 +84,7 @@ class Flowtable:
             now: when it was created; garbage is collected every second from then on.
             veto: may refuse flows that could be added otherwise.
             offloading: the hardware that forwards its flows besides software.
+            capacity: for how many flows it has room, None for any number.
         """
         self.declaration = declaration
         self.datapath = datapath(declaration.family, profile, self.teardown)
@@ -90,6 +94,8 @@ class Flowtable:
         self._ledger = ledger
         self._on_teardown = on_teardown
         self._veto = veto
+        self._capacity = capacity
+        self._recency = Recency()
         self._alarm = alarm
         self._created = now
         self._offloading = offloading
@@ -152,6 +158,8 @@ class Flowtable:
         refusal = None if self._veto is None else self._veto(entry)
         if refusal is not None:
             return refusal
+        if not self._has_room(now):
+            return Refusal.CAPACITY
         self._conntrack.offload(connection)
         fixup.begin(entry, self._conntrack, profile, now)
         self._insert(entry, now)
@@ -163,11 +171,26 @@ class Flowtable:
             self.next_due = now + COLLECT_INTERVAL - (now - self._created) % COLLECT_INTERVAL
             self._alarm.set(self.next_due)
         self._entries[entry] = None
+        if self._capacity is not None and self._capacity.evicts:
+            self._recency.add(entry)
         entry.connection.references += 1
         self._ledger.add(entry)
         self.datapath.install(entry)
         if self._offloading is not None:
             self._offloading.begin(entry, now)
+
+    def _has_room(self, now: int) -> bool:
+        """Whether there is room for one more flow, made by the end of another if that may be."""
+        capacity = self._capacity
+        if capacity is None or len(self._entries) < capacity.flows:
+            return True
+        idlest = self._recency.idlest(self._entries, self.look) if capacity.evicts else None
+        if idlest is None:
+            return False
+        self.teardown(idlest, Teardown.EVICTED, now)
+        if idlest in self._entries:
+            self._free(idlest, now)
+        return True
 
     def _claim(self, entry: FlowEntry, now: int) -> None:
         """Make room for the keys of an entry."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from flowtable.conntrack.connection import Connection
     from flowtable.conntrack.removal import Removal
+    from flowtable.flows.capacity import Capacity
     from flowtable.flows.datapath import OnEnd, Veto
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.flowtable import DatapathFactory
@@ -60,6 +61,7 @@ class Flowtables:
         hardware: HardwareFactory = _without,
         now: int = 0,
         veto: Veto | None = None,
+        capacity: Capacity | None = None,
     ) -> None:
         """Begin without any.
 
@@ -73,9 +75,11 @@ class Flowtables:
             hardware: finds what forwards the flows of a flowtable besides software, None for nothing.
             now: the time.
             veto: may refuse flows that could be added otherwise.
+            capacity: for how many flows each has room, None for any number.
         """
         self._now = now
         self._veto = veto
+        self._capacity = capacity
         self._topology = topology
         self._conntrack = conntrack
         self._profile = profile
@@ -116,6 +120,7 @@ class Flowtables:
             self.now,
             self._veto,
             None if hardware is None else Offloading(hardware, self.work, sound=self._profile.sound_offload),
+            self._capacity,
         )
         self._flowtables[declaration.family, declaration.table, declaration.name] = flowtable
         return flowtable

@@ -63,6 +63,11 @@ class Teardown(Reason):
         "packets take the newer flow",
         "net/netfilter/nf_flow_table_core.c:flow_offload_add",
     )
+    EVICTED = (
+        "another flow needed its place, as it had been idle for longest",
+        "packets take the classic path and may add the flow again",
+        "kernel/bpf/bpf_lru_list.c:bpf_lru_pop_free",
+    )
     DRIVER = (
         "driver of the hardware that went away",
         "packets take the classic path and may add the flow again, in software",

@@ -42,6 +42,7 @@ from flowtable.topology.event import FdbChanged, LinkChanged, PortChanged, Sysct
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from flowtable.flows.capacity import Capacity
     from flowtable.flows.datapath import OnEnd
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.flowtable import DatapathFactory
@@ -117,6 +118,7 @@ class Box:
         seed: int = 0,
         offload: OffloadPolicy = OffloadPolicy.REQUIRE,
         drivers: Sequence[Driver] = (),
+        capacity: Capacity | None = None,
         log: Log | None = None,
         flow_ended: OnEnd | None = None,
         skip_opaque: bool = False,
@@ -133,6 +135,7 @@ class Box:
             seed: of all that is random in Linux.
             offload: what ``flags offload`` comes to.
             drivers: of hardware besides the chips of the topology.
+            capacity: for how many flows each flowtable has room, None for any number.
             log: called with what ``log`` statements log, None to let it be.
             flow_ended: called with every flow entry that is torn down, why, and when.
             skip_opaque: what reaches a rule that cannot be evaluated goes on behind it; otherwise
@@ -165,6 +168,7 @@ class Box:
             on_teardown=self._torn_down,
             alarm=self._alarm,
             hardware=self.bindings.block,
+            capacity=capacity,
         )
         self.ruleset = ruleset
         self._environment = BoxEnvironment(self, seed)
