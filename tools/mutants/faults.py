@@ -461,6 +461,21 @@ FAULTS: Final = (
         "covered = size",
         "udplite",
     ),
+    # What adds no flow, and where redirects go.
+    Fault(
+        "connections with a helper are offloaded",
+        _ADMISSION,
+        "if connection.helper is not None:",
+        "if False:",
+        "refusals",
+    ),
+    Fault(
+        "an IPv6 sender's device will do for a route",
+        "topology/fib.py",
+        "            return pinned\n        return best",
+        "            return pinned\n        return pinned",
+        "drawn",
+    ),
     # Layer 2.
     Fault(
         "tags are put on in the wrong order",
