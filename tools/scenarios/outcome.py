@@ -29,11 +29,19 @@ class Sent(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Frames in order, connections sorted as ``conntrack -L`` prints them, the ruleset with its counters."""
+    """What a box made of a scenario.
+
+    Attributes:
+        frames: in their order.
+        connections: as ``conntrack -L`` prints them, sorted.
+        ruleset: with its counters.
+        late: seconds that it took longer than the scenario says: what timeouts ran on meanwhile.
+    """
 
     frames: list[Sent]
     connections: list[str]
     ruleset: str
+    late: float = 0.0
 
 
 def recorded(folder: Folder) -> Outcome:
@@ -54,7 +62,7 @@ def differences(expected: Outcome, got: Outcome) -> list[str]:
             [each for each in expected.frames if each.device == device],
             [each for each in got.frames if each.device == device],
         )
-    found += _connections(expected.connections, got.connections)
+    found += _connections(expected.connections, got.connections, TOLERANCE + got.late)
     for one, other in zip_longest(expected.ruleset.splitlines(), got.ruleset.splitlines(), fillvalue=""):
         if one != other:
             found.append(f"ruleset: {other.strip()!r}, expected {one.strip()!r}")
@@ -80,14 +88,14 @@ def _seconds(time: int) -> str:
     return f"{(time - START) / SECOND:.3f} s"
 
 
-def _connections(expected: list[str], got: list[str]) -> Iterator[str]:
+def _connections(expected: list[str], got: list[str], tolerance: float) -> Iterator[str]:
     missing = Counter(map(_timeless, expected)) - Counter(map(_timeless, got))
     spurious = Counter(map(_timeless, got)) - Counter(map(_timeless, expected))
     yield from (f"connection missing: {line}" for line in missing.elements())
     yield from (f"connection not expected: {line}" for line in spurious.elements())
     if not missing and not spurious:
         for one, other in zip(sorted(expected, key=_timeless), sorted(got, key=_timeless), strict=True):
-            if abs(_left(one) - _left(other)) > TOLERANCE:
+            if abs(_left(one) - _left(other)) > tolerance:
                 yield f"connection: {_left(other)} s left, expected {_left(one)} s: {one}"
 
 

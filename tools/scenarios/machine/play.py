@@ -62,6 +62,7 @@ def play(folder: Folder, quiet: float) -> Outcome:
         for step in steps:
             if step.event is None:
                 chance.saw(step.frame)
+        started = time.monotonic()
         for step, following in zip(steps, [*steps[1:], None], strict=True):
             begun = time.monotonic()
             if step.event is not None:
@@ -73,7 +74,10 @@ def play(folder: Folder, quiet: float) -> Outcome:
                 Sent(heard.device, step.at + _late(heard, begun, own), chance.without(heard.frame))
                 for heard in machine.wire.listen(quiet, begun + gap)
             )
-        return Outcome(sent, machine.connections(), machine.ruleset())
+        connections = machine.connections()
+        scheduled = (steps[-1].at - steps[0].at + SETTLE) / SECOND if steps else 0.0
+        late = time.monotonic() - started - scheduled
+        return Outcome(sent, connections, machine.ruleset(), late)
 
 
 def _late(heard: Heard, begun: float, own: frozenset[str]) -> int:
