@@ -331,6 +331,35 @@ def test_a_test_of_shell_commands_needs_no_change(world: World, link: Path, tmp_
         line.router.run(sys.executable, "-m", "flowtable", "down", check=False)
 
 
+TRACKED = (
+    "table inet before { chain c { type filter hook forward priority 9; ct state established accept; }; }"
+)
+
+
+def test_a_bit_of_the_mark_does_for_connections_that_are_older(world: World, link: Path) -> None:
+    """They have no labels, for no rule asked for any when they began."""
+    line = Line(world)
+    router = line.router
+    router.run("nft", TRACKED)
+    exchange = Exchange(line.client, line.server, "10.0.2.99", size=1 << 20)
+    try:
+        subprocess.run(
+            router.command(str(link / "nft"), "-f", "-"),
+            env={**os.environ, "FLOWTABLE_CARRIER": "mark"},
+            input=RULES,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        assert "ct mark set ct mark | 0x40000000" in router.run("nft", "list", "ruleset")
+        exchange.run()
+        (flow,) = router.rows("flows")
+        assert flow["mark"] & 0x40000000
+        exchange.close()
+    finally:
+        router.run(sys.executable, "-m", "flowtable", "down", check=False)
+
+
 def test_what_is_not_about_flowtables_is_nfts_own(world: World, link: Path) -> None:
     host = world.host("alone")
     real = shutil.which("nft")

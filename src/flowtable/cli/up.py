@@ -14,6 +14,7 @@ from flowtable.live.devices import Choice
 from flowtable.live.garbage import collect_rarely
 from flowtable.live.load import LoadError
 from flowtable.live.loop import Loop
+from flowtable.live.mark import Carrier
 from flowtable.live.place import HeldError
 from flowtable.live.service import Options, Service
 from flowtable.live.spawn import spawn
@@ -57,6 +58,13 @@ def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     help="For how many flows there is room.",
 )
 @click.option(
+    "--carrier",
+    type=click.Choice([carrier.value for carrier in Carrier]),
+    default=Carrier.LABEL.value,
+    show_default=True,
+    help="Where rules mark connections for the service: a bit of their labels, or of their mark.",
+)
+@click.option(
     "--metrics",
     metavar="ADDRESS",
     callback=_address,
@@ -68,6 +76,7 @@ def up(
     no_rules: bool,
     xdp: str,
     capacity: int,
+    carrier: str,
     metrics: tuple[str, int] | None,
     detach: bool,
 ) -> None:
@@ -83,12 +92,14 @@ def up(
             "--no-rules" if path is None else f"--file={path}",
             f"--xdp={xdp}",
             f"--capacity={capacity}",
+            f"--carrier={carrier}",
         ]
         if metrics is not None:
             arguments.append(f"--metrics=[{metrics[0]}]:{metrics[1]}")
         _spawn(*arguments)
     else:
-        _serve(Options(None if path is None else Path(path).resolve(), Choice(xdp), capacity), metrics)
+        ruleset = None if path is None else Path(path).resolve()
+        _serve(Options(ruleset, Choice(xdp), capacity, Carrier(carrier)), metrics)
 
 
 def _spawn(*arguments: str) -> None:

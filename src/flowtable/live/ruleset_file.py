@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowtable.live.load import LoadError, TableId
+from flowtable.live.mark import Carrier, Mark
 from flowtable.live.split import SplitError, split
 from flowtable.ruleset import Ruleset, RulesetError, execute
 from flowtable.ruleset.files import Files, read_text
@@ -16,7 +17,6 @@ from flowtable.ruleset.statements.flow import FlowAdd
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from flowtable.live.mark import Mark
     from flowtable.live.record import Key
 
 
@@ -39,12 +39,13 @@ class RulesetFile:
     rules: dict[Key, tuple[str, ...]]
 
 
-def read_ruleset(path: Path, marks: Mapping[Key, Mark]) -> RulesetFile:
+def read_ruleset(path: Path, marks: Mapping[Key, Mark], carrier: Carrier = Carrier.LABEL) -> RulesetFile:
     """Read a ruleset file and split it.
 
     Args:
         path: the file.
         marks: what flowtables that are there already are marked with.
+        carrier: where others get their bits.
 
     Raises:
         LoadError: it cannot be read, or is not valid; with the place.
@@ -53,7 +54,7 @@ def read_ruleset(path: Path, marks: Mapping[Key, Mark]) -> RulesetFile:
         text = read_text(path)
         include = Files([path.parent, Path("/etc")])
         outcome = execute(Ruleset(), text, str(path), read_include=include)
-        parts = split(outcome, Ruleset(), marks)
+        parts = split(outcome, Ruleset(), marks, carrier)
     except OSError as error:
         raise LoadError(f"{path}: {error.strerror}") from None
     except (RulesetError, SplitError) as error:

@@ -25,6 +25,7 @@ from flowtable.live.generation import Generations
 from flowtable.live.journal import Journal
 from flowtable.live.keeper import NeighbourKeeper
 from flowtable.live.load import LoadError, Rules
+from flowtable.live.mark import Carrier, Mark
 from flowtable.live.mirror.mirror import Mirror
 from flowtable.live.next_hops import NextHops
 from flowtable.live.place import Hold, state_path
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from flowtable.conntrack.connection import Connection
     from flowtable.flows.entry import FlowEntry
     from flowtable.flows.flowtable import Flowtable
-    from flowtable.live.mark import Mark
     from flowtable.topology.event import Event
 
 Ended = list[tuple["FlowEntry", Teardown]]
@@ -63,11 +63,13 @@ class Options:
         ruleset: the file to load; None to take the rules that are in the kernel.
         xdp: where the fast path is to run.
         capacity: for how many flows there is to be room.
+        carrier: where new flowtables get the bit that marks their connections.
     """
 
     ruleset: Path | None
     xdp: Choice
     capacity: int
+    carrier: Carrier = Carrier.LABEL
 
 
 class Service:
@@ -165,7 +167,8 @@ class Service:
             self.journal.trouble(f"the rules stay: {error}")
 
     def _load(self, path: Path) -> None:
-        rules = read_ruleset(path, {kept.key: kept.mark for kept in declared().flowtables})
+        marks = {kept.key: kept.mark for kept in declared().flowtables}
+        rules = read_ruleset(path, marks, self.options.carrier)
         self._loaded.load(rules.text, rules.tables)
         self.rules = rules
 

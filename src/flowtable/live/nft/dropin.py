@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from flowtable.live.client import ServiceError
 from flowtable.live.load import LoadError
+from flowtable.live.mark import Carrier
 from flowtable.live.nft.arguments import included, mentions_flows, shows_flows
 from flowtable.live.nft.kernel import read_listing
 from flowtable.live.nft.output import shown
@@ -124,13 +125,14 @@ def folders(arguments: Arguments) -> Files:
     return Files([*map(Path, arguments.folders), Path("/etc"), Path()])
 
 
-def changed(host: Host, arguments: Arguments, text: str) -> Finished:
+def changed(host: Host, arguments: Arguments, text: str, carrier: Carrier = Carrier.LABEL) -> Finished:
     """Do what a text says that is about flowtables.
 
     Args:
         host: the machine.
         arguments: how nft was called.
         text: the commands.
+        carrier: where new flowtables get the bit that marks their connections.
     """
     name = _name(arguments)
     try:
@@ -141,7 +143,7 @@ def changed(host: Host, arguments: Arguments, text: str) -> Finished:
         include = folders(arguments)
         outcome = execute(before, text, name, read_include=include, defines=arguments.defines)
         _check_devices(host, outcome.commands)
-        parts = split(outcome, before, {each.key: each.mark for each in known})
+        parts = split(outcome, before, {each.key: each.mark for each in known}, carrier)
     except RulesetError as error:
         return Finished(1, errors=_located(f"{error}\n", name))
     except (LoadError, SplitError) as error:

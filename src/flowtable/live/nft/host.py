@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 from tempfile import NamedTemporaryFile
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from flowtable.live.client import Client, ServiceError
 from flowtable.live.declared import declared
 from flowtable.live.doctor.probe import has_flowtable
+from flowtable.live.mark import Carrier
 from flowtable.live.nft.dropin import Finished, about_flows, changed, folders, listed
 from flowtable.live.nft.program import NOT_INSTALLED, real_nft
 from flowtable.live.spawn import spawn
@@ -31,7 +33,10 @@ def drive(arguments: Arguments, text: str) -> Finished | None:
     """
     if not about_flows(text, folders(arguments)) or has_flowtable():
         return None
-    return changed(Machine(), arguments, text)
+    carrier = os.environ.get("FLOWTABLE_CARRIER", Carrier.LABEL.value)
+    if carrier not in (each.value for each in Carrier):
+        return Finished(1, errors=f"FLOWTABLE_CARRIER: expected label or mark, got {carrier!r}\n")
+    return changed(Machine(), arguments, text, Carrier(carrier))
 
 
 def rejoin(arguments: Arguments, text: str, output: str) -> str:
