@@ -151,6 +151,14 @@ def test_what_listens():
 
 
 @in_namespace
+def test_rules_of_ipv6_stand_beside_the_usual_ones():
+    with host("-6 rule add priority 90 not from 2001:db8::/32 table 100"):
+        written = taken()
+    lines = written[written.index("rules:") : written.index("sysctls:")].splitlines()
+    assert lines == ["rules:", '  - {priority: 90, from: "2001:db8::/32", table: 100, not: true}']
+
+
+@in_namespace
 def test_sysctls_that_differ():
     commands = (
         "sysctl -wq net.ipv4.conf.default.rp_filter=2",

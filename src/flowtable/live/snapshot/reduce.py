@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Final
 
-from flowtable.packet.packet import IPV4, IPV6
+from flowtable.packet.packet import IPV4
 from flowtable.topology.bridge import Bridge
 from flowtable.topology.device import Address, AddrGenMode, DeviceKind, link_local
 from flowtable.topology.rule import STANDARD
 from flowtable.topology.sysctl import Ipv4Conf, Ipv6Conf, NeighConf
 
 if TYPE_CHECKING:
+    from flowtable.topology.fib import Fib
     from flowtable.topology.mirrored import MirroredTopology
     from flowtable.topology.topology import Service
 
@@ -62,11 +63,19 @@ def reduce(topology: MirroredTopology, services: list[Service]) -> None:
             device.addrgenmode = AddrGenMode.NONE
         elif device.addrgenmode is AddrGenMode.NONE and not lacks:
             device.addrgenmode = AddrGenMode.EUI64
-    if tuple(topology.fib6.rules) == STANDARD[:2]:
-        topology.fib(IPV6).set_rules(STANDARD)
+    _complete(topology.fib6)
     sysctls = topology.sysctls
     for table in (sysctls.ipv4_conf, sysctls.ipv6_conf, sysctls.ipv4_neigh, sysctls.ipv6_neigh):
         _reduce(table)
+
+
+def _complete(fib6: Fib) -> None:
+    """A box has a rule for the empty table ``default`` in IPv6 as well, which Linux has not."""
+    *needed, last = STANDARD
+    rules = list(fib6.rules)
+    asked = any(route.table == last.table for route in fib6)
+    if all(rule in rules for rule in needed) and last not in rules and not asked:
+        fib6.set_rules([*rules, last])
 
 
 def _without_usual_broadcast(address: Address) -> Address:
