@@ -49,8 +49,10 @@ oracle-xdp: $(DEV)
 mutants: $(DEV)
 	PYTHONPATH=tools $(BIN)/python tools/mutate
 
+# As root also two million frames through the fast path in the kernel.
 fuzz: $(DEV)
 	$(BIN)/python tools/fuzz
+	FLOWTABLE_FUZZ=10 $(BIN)/pytest -q -n auto tests/datapath/test_xdp.py -k same_frames
 
 sanitize: $(DEV)
 	$(BIN)/python tools/sanitize

@@ -23,7 +23,7 @@ from flowtable.packet.packet import ETHERTYPE_PPPOE_SESSION
 from flowtable.profile import PROFILES
 from flowtable.ruleset.family import Family
 from tests.datapath.test_native import worlds
-from tests.datapath.twins import Ends, counts, frame
+from tests.datapath.twins import EXAMPLES, Ends, counts, frame
 from tests.datapath.worlds import frames, populated
 from tests.flows.support import START
 
@@ -101,7 +101,7 @@ def endings(installer: Installer) -> list[tuple[FlowEntry, Teardown]]:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@settings(max_examples=60, deadline=None, phases=[Phase.generate])
+@settings(max_examples=60 * EXAMPLES, deadline=None, phases=[Phase.generate])
 @given(world=worlds)
 def test_the_same_frames_verdicts_and_counts(place, world):
     where = PLACES[place]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -11,6 +12,8 @@ from flowtable.flows.teardown import Teardown
 from flowtable.packet import packet as wire
 from flowtable.packet.flowkey import FlowKey, network_offset
 
+EXAMPLES = int(os.environ.get("FLOWTABLE_FUZZ", "1"))
+"""How many times as many examples as in the tests; set by `make fuzz`, which lets chance choose them."""
 TTL = {wire.IPV4: 8, wire.IPV6: 7}
 PROTOCOL = {wire.IPV4: 9, wire.IPV6: 6}
 HEADER = {wire.IPV4: 20, wire.IPV6: 40}

@@ -242,8 +242,9 @@ def measure(flows: int) -> dict[str, float]:
     """Packets per second of each contestant: the best of rounds in which all of them take their turn."""
     best: dict[str, float] = {}
     with road(flows) as way:
+        taking_turns = contestants(way, flows)
         for _ in range(ROUNDS):
-            for name, on in contestants(way, flows).items():
+            for name, on in taking_turns.items():
                 with on():
                     way.rate()
                     best[name] = max(best.get(name, 0.0), way.rate())
