@@ -16,7 +16,9 @@ BAR: Final = 24
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 HEAD: Final = """# Performance
 
-Written by `make bench`, in one run on one machine: {machine}; {kernel}; Python {python}; {date}.
+Written by `make bench`, in one run on one machine:
+{machine}; {kernel}; Python {python};
+{date}, load average {load:.1f}.
 
 Figures are compared with those beside them in the same table, measured in the same run: such ratios
 carry over to other machines, figures do not. A bar is as long as its figure, beside the largest one of
@@ -37,6 +39,7 @@ def page(chapters: Mapping[str, tuple[str, Sequence[Row]]], date: str) -> str:
         kernel=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         date=date,
+        load=os.getloadavg()[2],
     )
     return head + "\n".join(line for title, chapter in chapters.items() for line in _chapter(title, *chapter))
 
