@@ -33,6 +33,9 @@ CLIENT6, SERVER6 = "2001:db8:1::99", "2001:db8:2::99"
 LAN, WAN = "10.0.1.1", "10.0.2.1"
 LAN6, WAN6 = "2001:db8:1::1", "2001:db8:2::1"
 
+TOPICS: Final = "scenarios.topics"
+"""The package of the topics' modules."""
+
 STEP: Final = 0.02
 """Seconds between frames where nobody waits."""
 _TICK: Final = bytes.fromhex("ffffffffffff 020000000199 88b5") + bytes(46)
@@ -328,8 +331,11 @@ WRITTEN: Final[dict[str, Scenario]] = {}
 
 
 def scenario(author: Author) -> Author:
-    """Describe a scenario: the function's module is the topic, its name the name, its docstring the text."""
-    topic = author.__module__.rpartition(".")[2].replace("_", "-")
+    """Describe a scenario: the function's module is the topic, its name the name, its docstring the text.
+
+    Of a topic that is a package, all modules are of that topic.
+    """
+    topic = author.__module__.removeprefix(f"{TOPICS}.").partition(".")[0].replace("_", "-")
     describe(topic, author.__name__.replace("_", "-"), (author.__doc__ or "").strip(), author)
     return author
 

@@ -22,7 +22,7 @@ from scenarios.author import (
     router,
     scenario,
 )
-from scenarios.topics.flow import MASQUERADE
+from scenarios.topics.flow.vectors import MASQUERADE
 
 OTHER, OTHER_MAC = "10.0.2.77", "02:00:00:00:02:77"
 
