@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +120,6 @@ def test_cvlan() -> None:
 
 
 def _with_tags(side: Any, *encap: tuple[int, int]) -> Any:
-    from dataclasses import replace
-
     return replace(side, encap=encap, push=encap)
 
 
@@ -288,6 +287,26 @@ def test_a_neighbour_that_is_not_known() -> None:
     world.topology.neighbours.set(world.wan, packed(GATEWAY), None, NeighbourState.FAILED)
     assert build(entry, ORIGINAL, DEFAULT) is OffloadFailure.NO_NEIGHBOUR
     assert isinstance(build(entry, REPLY, DEFAULT), Rule)
+
+
+def test_what_no_flow_is_yet() -> None:
+    """Another protocol, a device without MAC addresses: refused by name all the same."""
+    world = World(DEFAULT, chip=ChipModel())
+    entry = world.offload(world.connect(wire.UDP))
+    original, reply = entry.directions
+    original.key = original.key._replace(l4proto=wire.SCTP)
+    assert build(entry, ORIGINAL, DEFAULT) is OffloadFailure.PROTOCOL
+    reply.exit = replace(reply.exit, port=world.topology.lo)
+    assert build(entry, REPLY, DEFAULT) is OffloadFailure.NO_DEVICE
+
+
+def test_more_actions_than_a_rule_can_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(LINUX_6_12, chip=ChipModel())
+    entry = world.offload(world.connect(wire.UDP))
+    monkeypatch.setattr("flowtable.offload.build.MAX_ACTIONS", 4)
+    assert build(entry, ORIGINAL, LINUX_6_12) is OffloadFailure.ACTIONS
+    monkeypatch.setattr("flowtable.offload.build.MAX_ACTIONS", 5)
+    assert isinstance(build(entry, ORIGINAL, LINUX_6_12), Rule)
 
 
 def test_every_failure_has_its_words() -> None:
