@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from flowtable.cli import main
+from flowtable.datapath.netlink import XdpFeatures
 from flowtable.live.doctor import probe
 from flowtable.live.doctor.facts import (
     Capability,
@@ -17,7 +18,6 @@ from flowtable.live.doctor.facts import (
     Facts,
     Option,
     Version,
-    XdpFeature,
     parse_options,
 )
 from flowtable.live.doctor.judge import Level, judge, runs
@@ -25,7 +25,7 @@ from flowtable.live.doctor.kernels import known_bugs
 from tests.live.host import host, run
 from tests.live.hosts import in_namespace
 
-ALL_XDP = frozenset(XdpFeature)
+ALL_XDP = XdpFeatures.BASIC | XdpFeatures.REDIRECT | XdpFeatures.NDO_XMIT
 ON = dict.fromkeys(
     (
         *("NF_TABLES", "NF_CONNTRACK", "NF_CT_NETLINK", "NF_CONNTRACK_EVENTS", "NF_CONNTRACK_LABELS"),
@@ -112,18 +112,18 @@ def test_what_limits_it(facts, words):
     ("device", "words"),
     [
         (
-            DeviceFacts("d", "e1000e", 1500, ethernet=True, xdp=frozenset(), gro=False),
+            DeviceFacts("d", "e1000e", 1500, ethernet=True, xdp=XdpFeatures(0), gro=False),
             "no native XDP (e1000e)",
         ),
         (DeviceFacts("d", "", 1500, ethernet=True), "the kernel does not say"),
         (DeviceFacts("d", "ixgbe", 9000, ethernet=True, xdp=ALL_XDP), "MTU 9000"),
         (DeviceFacts("d", "ixgbe", 1500, ethernet=True, xdp=ALL_XDP, lro=True), "LRO"),
-        (DeviceFacts("d", "bridge", 1500, ethernet=True, xdp=frozenset(), gro=True), "GRO"),
+        (DeviceFacts("d", "bridge", 1500, ethernet=True, xdp=XdpFeatures(0), gro=True), "GRO"),
         (DeviceFacts("d", "veth", 1500, ethernet=True, xdp=ALL_XDP, checksums=True), "lack its checksum"),
         (DeviceFacts("d", "ixgbe", 1500, ethernet=True, xdp=ALL_XDP, attached=True), "XDP program is there"),
         (DeviceFacts("d", "wireguard", 1420, ethernet=False), "flows do not use it"),
         (
-            DeviceFacts("d", "veth", 1500, ethernet=True, xdp=ALL_XDP - {XdpFeature.NDO_XMIT}),
+            DeviceFacts("d", "veth", 1500, ethernet=True, xdp=ALL_XDP & ~XdpFeatures.NDO_XMIT),
             "takes no frames",
         ),
     ],
@@ -177,7 +177,7 @@ def test_this_host():
         assert devices["lan0"].driver == "veth"
         assert devices["lan0x"].mtu == 9000
         assert devices["lan0"].ethernet and not devices["tun0"].ethernet
-        assert devices["lan0"].xdp is not None and XdpFeature.BASIC in devices["lan0"].xdp
+        assert devices["lan0"].xdp is not None and XdpFeatures.BASIC in devices["lan0"].xdp
         assert not any(device.attached for device in facts.devices)
         run(namespace, "link set lan0 up")
         assert facts.kernel >= (5, 11)

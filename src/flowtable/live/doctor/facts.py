@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from flowtable.datapath.netlink import XdpFeatures
 
 
 class Version(NamedTuple):
@@ -44,14 +47,6 @@ class Capability(Enum):
     CAP_BPF = 39
 
 
-class XdpFeature(Enum):
-    """What a driver does with XDP. Ref: include/uapi/linux/netdev.h:netdev_xdp_act."""
-
-    BASIC = 1
-    REDIRECT = 2
-    NDO_XMIT = 4
-
-
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
     """A device.
@@ -72,7 +67,7 @@ class DeviceFacts:
     driver: str
     mtu: int
     ethernet: bool
-    xdp: frozenset[XdpFeature] | None = None
+    xdp: XdpFeatures | None = None
     attached: bool = False
     gro: bool | None = None
     lro: bool | None = None

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from flowtable.live.doctor.facts import Capability, DeviceFacts, Facts, Version, XdpFeature
+from flowtable.datapath.netlink import XdpFeatures
+from flowtable.live.doctor.facts import Capability, DeviceFacts, Facts, Version
 from flowtable.live.doctor.kernels import known_bugs
 
 
@@ -186,7 +187,7 @@ def _device(device: DeviceFacts) -> Iterator[Finding]:
             native = False
             text = f"{driver}; whether it has native XDP the kernel does not say (Linux 6.3)"
             yield Finding(name, Level.LIMIT, text, "flowtable up --xdp auto tries it")
-        case features if XdpFeature.REDIRECT in features and XdpFeature.BASIC in features:
+        case features if XdpFeatures.REDIRECT in features and XdpFeatures.BASIC in features:
             native = True
             yield Finding(name, Level.FINE, f"native XDP ({driver})")
         case _:
@@ -198,7 +199,7 @@ def _device(device: DeviceFacts) -> Iterator[Finding]:
         yield Finding(
             name, Level.LIMIT, text, f"see `bpftool net show dev {name}`; `ip link set {name} xdp off`"
         )
-    if native and device.xdp is not None and XdpFeature.NDO_XMIT not in device.xdp:
+    if native and device.xdp is not None and XdpFeatures.NDO_XMIT not in device.xdp:
         text = "as things are it takes no frames that native XDP sends on from other devices"
         veth = "ethtool -K PEER gro on at the far end" if device.driver == "veth" else ""
         yield Finding(name, Level.LIMIT, text, veth)

@@ -12,6 +12,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Final
 
+from flowtable.datapath.netlink import NetlinkError, XdpFeatures, xdp_features
 from flowtable.live.doctor.ethtool import Ethtool
 from flowtable.live.doctor.facts import (
     Capability,
@@ -21,7 +22,6 @@ from flowtable.live.doctor.facts import (
     Version,
     parse_options,
 )
-from flowtable.live.doctor.netdev import xdp_features
 from flowtable.live.mirror.kind import ARPHRD_ETHER
 from flowtable.live.mirror.rtnetlink import Type
 from flowtable.live.netlink import attributes, text, u32
@@ -132,8 +132,14 @@ def _jit() -> bool | None:
     return None if not value else value != "0"
 
 
+def _xdp(index: int) -> XdpFeatures | None:
+    try:
+        return xdp_features(index)
+    except NetlinkError:
+        return None
+
+
 def _devices() -> list[DeviceFacts]:
-    features = xdp_features()
     found = []
     with NetlinkSocket(socket.NETLINK_ROUTE) as asking, closing(Ethtool()) as ethtool:
         for answer in asking.dump(Type.GETLINK, bytes(_LINK.size)):
@@ -149,7 +155,7 @@ def _devices() -> list[DeviceFacts]:
                     driver=ethtool.driver(name),
                     mtu=u32(values[_MTU]),
                     ethernet=hardware == ARPHRD_ETHER,
-                    xdp=features.get(index),
+                    xdp=_xdp(index),
                     attached=attached != b"\0",
                     gro=ethtool.gro(name),
                     lro=ethtool.lro(name),
