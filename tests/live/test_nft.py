@@ -11,10 +11,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from signal import SIGPIPE
 
 import pytest
 
 from flowtable.live.client import ServiceError
+from flowtable.live.load import LoadError
 from flowtable.live.mark import Carrier, Mark
 from flowtable.live.nft.arguments import read_arguments
 from flowtable.live.nft.dropin import Finished, about_flows, changed, listed
@@ -219,6 +221,16 @@ def test_listings_are_rejoined(loaded: FakeHost) -> None:
     assert print_ruleset(parse(shown, "x.nft")) == RULES.replace("packets 0 bytes 0", "packets 3 bytes 180")
 
 
+def test_a_listing_stays_as_it_is_where_flowtables_are_not_to_be_had(loaded: FakeHost) -> None:
+    class Gone(FakeHost):
+        def flowtables(self) -> tuple[Kept, ...]:
+            raise LoadError("gone")
+
+    arguments = read_arguments(["list", "ruleset"])
+    assert arguments is not None
+    assert listed(Gone(), arguments, "list ruleset", KERNEL) == KERNEL
+
+
 def test_a_listing_is_read_with_its_handles(loaded: FakeHost) -> None:
     ruleset = read_listing(KERNEL, loaded.kept)
     table = ruleset.table("inet", "t")
@@ -383,3 +395,9 @@ def test_what_is_not_about_flowtables_is_nfts_own(world: World, link: Path) -> N
         ]
         assert results[0].returncode == results[1].returncode
         assert (results[0].stdout, results[0].stderr) == (results[1].stdout, results[1].stderr)
+    host.run("nft", TRACKED)
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(host.command(str(link / "nft"), "list", "ruleset"), stdout=writing, check=False)
+    os.close(writing)
+    assert done.returncode == -SIGPIPE, "as the real one, without a word"

@@ -91,11 +91,15 @@ def listed(host: Host, arguments: Arguments, text: str, output: str) -> str:
         text: the commands.
         output: what it printed.
 
-    Raises:
-        LoadError: nft cannot list the flowtables.
+    Returns:
+        The same where the flowtables are not to be had any more.
     """
+    try:
+        flowtables = host.flowtables()
+    except LoadError:
+        return output
     sets = _SETS.search(text) is not None
-    return shown(output, host.flowtables(), as_json=arguments.json, sets=sets)
+    return shown(output, flowtables, as_json=arguments.json, sets=sets)
 
 
 def about_flows(text: str, read: Reader) -> bool:

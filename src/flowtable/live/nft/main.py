@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from signal import SIG_DFL, SIGPIPE, signal
 from typing import TYPE_CHECKING, NoReturn
 
 from flowtable.live.nft.arguments import included, lists, mentions_flows, read_arguments, shows_flows
@@ -28,6 +29,7 @@ def run(command_line: list[str]) -> int:
     Returns:
         The exit status, unless the process becomes nft.
     """
+    signal(SIGPIPE, SIG_DFL)  # nobody who has read enough is told so
     arguments = read_arguments(command_line)
     text = None if arguments is None or arguments.plain else _text(arguments)
     if arguments is None or text is None:
