@@ -264,6 +264,21 @@ def flow_bytes(service: Service) -> int:
     return int(flow.original.bytes + flow.reply.bytes)
 
 
+def test_what_ipsec_has_to_encrypt_does_not_pass_it_by(line):
+    policy = "src 10.0.1.0/24 dst 10.0.2.0/24 dir out"
+    service = line.world.up(line.router, RULES)
+    with service.events() as events:
+        exchange = connect(line)
+        events.until("added")
+        exchange.run()
+        line.router.ip(f"xfrm policy add {policy} tmpl src 10.0.2.1 dst 10.0.2.99 proto esp mode tunnel")
+        events.until("ended", "IPSEC")
+        exchange.begin()
+        assert events.until("refused").reason == "IPSEC"
+        line.router.ip(f"xfrm policy delete {policy}")
+        events.until("added")
+
+
 def test_generic_xdp(line):
     service = line.world.up(line.router, RULES, "--xdp", "generic")
     with service.events() as events:

@@ -142,6 +142,16 @@ class Refusal(Reason):
         "the flow may be added once the sender works them out: `ethtool -K DEV tx off` on its side",
         "include/linux/skbuff.h:CHECKSUM_PARTIAL",
     )
+    HIDDEN_TAG = (
+        "arrival of frames whose VLAN tag the device takes off before XDP sees them",
+        "the flow may be added once it leaves them there: `ethtool -K DEV rxvlan off`",
+        "include/linux/if_vlan.h:skb_vlan_tag_present",
+    )
+    IPSEC = (
+        "departure for IPsec, which has to encrypt every packet",
+        "never offloaded while there is a policy for such packets",
+        "net/xfrm/xfrm_policy.c:xfrm_lookup_with_ifid",
+    )
     INGRESS_CHAIN = (
         "arrival on a device whose ingress chain has to see every packet",
         "never offloaded while rules are attached there",

@@ -73,6 +73,11 @@ class Teardown(Reason):
         "packets take the classic path and may add the flow again, in software",
         "net/netfilter/nf_flow_table_offload.c:nf_flow_table_indr_cleanup",
     )
+    IPSEC = (
+        "IPsec that has to encrypt its packets from now on",
+        "packets take the classic path, where IPsec sees them",
+        "net/xfrm/xfrm_policy.c:xfrm_lookup_with_ifid",
+    )
     RULES = (
         "rules that have changed and no longer offload it for certain",
         "packets take the classic path, where the rules decide",

@@ -10,7 +10,6 @@ Ref: include/linux/skbuff.h:CHECKSUM_PARTIAL; net/packet/af_packet.c:packet_rcv_
 
 from __future__ import annotations
 
-import fcntl
 import socket
 from ctypes import addressof, create_string_buffer
 from struct import pack
@@ -21,6 +20,7 @@ from flowtable.clock import SECOND
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flowtable.live.doctor.ethtool import Ethtool
     from flowtable.topology.device import Device
 
 _DRIVERS: Final = frozenset({"veth", "tun"})
@@ -31,8 +31,6 @@ REMEMBERED: Final = 10 * SECOND
 _SOL_PACKET: Final = 263
 _PACKET_VNET_HDR: Final = 15
 _SO_ATTACH_FILTER: Final = 26
-_SIOCETHTOOL: Final = 0x8946
-_ETHTOOL_GDRVINFO: Final = 3
 _ALL: Final = 3
 """ETH_P_ALL."""
 _HEADER: Final = 10
@@ -61,12 +59,14 @@ _FILTER: Final = (
 class Checksums:
     """Whether packets that arrive on devices have their checksums."""
 
-    def __init__(self, clock: Callable[[], int]) -> None:
+    def __init__(self, ethtool: Ethtool, clock: Callable[[], int]) -> None:
         """Begin without devices.
 
         Args:
+            ethtool: asks devices for their drivers.
             clock: tells the time, nanoseconds.
         """
+        self._ethtool = ethtool
         self._clock = clock
         self._watched: dict[int, _Watch | None] = {}
         self._unseen: set[int] = set()
@@ -79,7 +79,7 @@ class Checksums:
         if device.index in self._watched:
             return
         self._watched[device.index] = None
-        if driver(device.name) in _DRIVERS:
+        if self._ethtool.driver(device.name) in _DRIVERS:
             try:
                 self._watched[device.index] = _Watch(device)
             except PermissionError:
@@ -151,15 +151,3 @@ class _Watch:
 
     def close(self) -> None:
         self._socket.close()
-
-
-def driver(name: str) -> str | None:
-    """The driver of a device, None where it has no name."""
-    information = create_string_buffer(pack("I", _ETHTOOL_GDRVINFO), 196)
-    request = pack("16sP16x", name.encode(), addressof(information))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        try:
-            fcntl.ioctl(any_socket, _SIOCETHTOOL, request)
-        except OSError:
-            return None
-    return information.raw[4:36].split(b"\0", 1)[0].decode("ascii", "replace")

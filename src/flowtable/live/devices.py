@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flowtable.datapath.xdp_datapath import XdpDatapath
     from flowtable.flows.refusal import Refusal
     from flowtable.live.checksum import Checksums
+    from flowtable.live.doctor.ethtool import Ethtool
     from flowtable.topology.device import Device
     from flowtable.topology.event import Event
     from flowtable.topology.topology import Topology
@@ -38,6 +39,8 @@ MODES: Final = {
 }
 """What is tried, in this order."""
 
+VETH: Final = "veth"
+"""The driver of veth pairs."""
 PLACES: Final = {
     AttachMode.NATIVE: "xdp native",
     AttachMode.GENERIC: "xdp generic",
@@ -66,6 +69,7 @@ class Devices:
         topology: Topology,
         datapath: XdpDatapath,
         checksums: Checksums,
+        ethtool: Ethtool,
         choice: Choice,
         on_trouble: Callable[[str], None],
     ) -> None:
@@ -75,12 +79,14 @@ class Devices:
             topology: the host.
             datapath: the fast path.
             checksums: looks at what its devices receive.
+            ethtool: asks them what they do by themselves.
             choice: where it is to run.
             on_trouble: told, in words, of what is not as the operator wants it.
         """
         self._topology = topology
         self._datapath = datapath
         self._checksums = checksums
+        self._ethtool = ethtool
         self._choice = choice
         self._on_trouble = on_trouble
         self._wanted: dict[str, None] = {}
@@ -116,6 +122,10 @@ class Devices:
     def opens(self, device: Device) -> bool:
         """Whether XDP can send through a device."""
         return self._datapath.opens(device)
+
+    def hides_tags(self, device: Device) -> bool:
+        """Whether a device takes VLAN tags off before XDP sees its frames; a veth pair never puts them on."""
+        return self._ethtool.driver(device.name) == VETH or bool(self._ethtool.takes_tags_off(device.name))
 
     def whole(self, device: Device) -> bool:
         """Whether packets from a device have their checksums, as far as was seen."""

@@ -68,6 +68,8 @@ class Loop:
                 service.generations.fileno(): service.rules_changed,
                 self._endpoint.fileno(): self._connected,
             }
+            if service.ipsec.descriptor is not None:
+                self._sources[service.ipsec.descriptor] = service.policies_changed
             if self._metrics is not None:
                 stack.enter_context(closing(self._metrics))
                 self._sources[self._metrics.fileno()] = self._scraped

@@ -20,8 +20,10 @@ from flowtable.live.checksum import Checksums
 from flowtable.live.connections import Connections
 from flowtable.live.declared import NOTHING, declared
 from flowtable.live.devices import Choice, Devices
+from flowtable.live.doctor.ethtool import Ethtool
 from flowtable.live.engine import Engine
 from flowtable.live.generation import Generations
+from flowtable.live.ipsec import Ipsec
 from flowtable.live.journal import Journal
 from flowtable.live.keeper import NeighbourKeeper
 from flowtable.live.load import LoadError, Rules
@@ -82,6 +84,7 @@ class Service:
         mirror: the host.
         connections: its connections that rules marked.
         generations: what others do to the rules.
+        ipsec: which packets IPsec takes.
         datapath: the fast path.
         devices: where it runs.
         engine: the flows.
@@ -123,11 +126,18 @@ class Service:
             )
             keeper = stack.enter_context(closing(NeighbourKeeper()))
             self._next_hops = NextHops(self.mirror.topology.neighbours, keeper)
-            checksums = stack.enter_context(closing(Checksums(time.monotonic_ns)))
+            ethtool = stack.enter_context(closing(Ethtool()))
+            self.ipsec = stack.enter_context(closing(Ipsec()))
+            checksums = stack.enter_context(closing(Checksums(ethtool, time.monotonic_ns)))
             self.devices = Devices(
-                self.mirror.topology, self.datapath, checksums, options.xdp, self.journal.trouble
+                self.mirror.topology, self.datapath, checksums, ethtool, options.xdp, self.journal.trouble
             )
-            self._veto = Veto(self.devices, options.capacity, lambda: sum(map(len, self.engine.flowtables)))
+            self._veto = Veto(
+                self.devices,
+                self.ipsec.takes,
+                options.capacity,
+                lambda: sum(map(len, self.engine.flowtables)),
+            )
             self.engine = Engine(
                 self.mirror.topology,
                 self.connections,
@@ -223,6 +233,13 @@ class Service:
         """When to ``advance`` next, monotonic nanoseconds."""
         times = (self.engine.next_due, self._look_at_rules, self._chores)
         return min((each for each in times if each is not None), default=None)
+
+    def policies_changed(self) -> None:
+        """IPsec has other policies: what it has to encrypt now leaves the fast path at once."""
+        if self.ipsec.read():
+            for entry in list(self.engine.flowtables.entries()):
+                if self.ipsec.takes(entry):
+                    entry.flowtable.teardown(entry, Teardown.IPSEC, time.monotonic_ns())
 
     def rules_changed(self) -> None:
         """Others changed rules: soon look what has become of ours."""

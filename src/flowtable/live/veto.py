@@ -8,6 +8,8 @@ from flowtable.datapath.attach import AttachMode
 from flowtable.datapath.tables import expressible
 from flowtable.flows.refusal import Refusal
 from flowtable.live.declared import NOTHING
+from flowtable.topology.bridge import Bridge
+from flowtable.topology.vlan import Vlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +28,10 @@ class Places(Protocol):
 
     def opens(self, device: Device) -> bool:
         """Whether XDP can send through a device."""
+        ...
+
+    def hides_tags(self, device: Device) -> bool:
+        """Whether a device takes VLAN tags off before XDP sees its frames."""
         ...
 
     def whole(self, device: Device) -> bool:
@@ -51,16 +57,24 @@ class Veto:
         declared: the rules of now.
     """
 
-    def __init__(self, places: Places, capacity: int, count: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        places: Places,
+        encrypted: Callable[[FlowEntry], bool],
+        capacity: int,
+        count: Callable[[], int],
+    ) -> None:
         """Begin.
 
         Args:
             places: where the fast path runs.
+            encrypted: whether packets of a flow are for IPsec.
             capacity: how many flows it has room for.
             count: how many there are.
         """
         self.declared: Declared = NOTHING
         self._places = places
+        self._encrypted = encrypted
         self._capacity = capacity
         self._count = count
 
@@ -70,6 +84,8 @@ class Veto:
             return Refusal.CAPACITY
         if not expressible(entry):
             return Refusal.TUNNEL_HEADER
+        if self._encrypted(entry):
+            return Refusal.IPSEC
         for direction in entry.directions:
             if direction.entrance.port.name in self.declared.ingress:
                 return Refusal.INGRESS_CHAIN
@@ -89,6 +105,15 @@ class Veto:
             return None
         if not self._places.opens(exit_):
             return Refusal.EXIT_DEVICE
+        if carries_tags(entrance) and self._places.hides_tags(entrance):
+            return Refusal.HIDDEN_TAG
         if not self._places.whole(entrance):
             return Refusal.CHECKSUM_OFFLOAD
         return None
+
+
+def carries_tags(device: Device) -> bool:
+    """Whether frames with VLAN tags belong on a device."""
+    master = device.master
+    filtering = isinstance(master, Bridge) and master.vlan_filtering
+    return filtering or any(isinstance(upper, Vlan) for upper in device.uppers)

@@ -16,6 +16,7 @@ _GDRVINFO: Final = 0x03
 _GTXCSUM: Final = 0x16
 _GFLAGS: Final = 0x25
 _GGRO: Final = 0x2B
+_FLAG_RXVLAN: Final = 1 << 8
 _FLAG_LRO: Final = 1 << 15
 
 
@@ -41,6 +42,10 @@ class Ethtool:
     def lro(self, device: str) -> bool | None:
         """Whether its hardware does."""
         return self._flag(device, _GFLAGS, _FLAG_LRO)
+
+    def takes_tags_off(self, device: str) -> bool | None:
+        """Whether it takes VLAN tags off the frames that arrive."""
+        return self._flag(device, _GFLAGS, _FLAG_RXVLAN)
 
     def checksums(self, device: str) -> bool | None:
         """Whether it works out the checksums of what it sends."""
