@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Receive = Callable[[Device, bytes, int], None]
 
 _ROOM: Final = 4096
-_SIZE: Final = 1 << 18
+_SIZE: Final = 1 << 21
 """Frames that may leave together, and their bytes."""
 
 

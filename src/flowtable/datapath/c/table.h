@@ -19,8 +19,8 @@
 
 #define FT_LINE 64u
 #define FT_HUGE_PAGE (2u << 20)
-#define FT_SMALL_CHUNK 4096u
-#define FT_SMALL_CHUNKS 8u
+#define FT_SMALL_CHUNK 1024u
+#define FT_SMALL_CHUNKS 32u
 #define FT_LARGE_CHUNK 32768u
 #define FT_FIRST_SLOTS 1024u
 #define FT_MOVED_AT_ONCE 64u
