@@ -134,6 +134,7 @@ class Service:
                 except TimeoutError:
                     if self.process.poll() is not None:
                         break
+        self.process.kill()
         raise AssertionError(f"the service did not start: {self.process.communicate()[1]}")
 
     def ask(self, request: Request) -> list[Any]:
