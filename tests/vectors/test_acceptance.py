@@ -1,6 +1,5 @@
 """The acceptance vectors of docs/acceptance.md, each by its number.
 
-Vectors 17, 18 and the hardware part of 11 and 20 need what this core does not have.
 Times are seconds; a vector names its kernel where the kernels differ.
 """
 
@@ -13,6 +12,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import GRE, Dot1Q, Ether
 
+from flowtable.flows.hardware import OffloadFailure
 from flowtable.flows.refusal import Refusal
 from flowtable.flows.teardown import Teardown
 from flowtable.packet.drop import Drop
@@ -449,7 +449,82 @@ def test_vector_19_refresh_at_most_once_a_second():
     assert entry.refreshed == stamp
 
 
-@pytest.mark.parametrize("profile", ["default", "linux-6.12", "linux-6.18"])
+HARDWARE = FORWARD.replace("wan0 };", "wan0 }; flags offload;")
+PROFILES = pytest.mark.parametrize("profile", ["default", "linux-6.12", "linux-6.18"])
+
+
+def chip(**keys: object) -> str:
+    """A box with a chip on both wires."""
+    words = "".join(f", {key}: {value}" for key, value in keys.items())
+    return BOX + f"hardware: {{chips: [{{name: asic, ports: [lan0, wan0]{words}}}]}}\n"
+
+
+@PROFILES
+def test_vector_17_a_chip_that_takes_one_direction_only(profile: str) -> None:
+    """[HW_OFFLOAD] in the connection list, as in the kernel; the flow list tells them apart."""
+    lab = Lab(HARDWARE, profile, chip(entries=1))
+    for _ in range(2):
+        lab.client(udp())
+    lab.wait(0.1)
+    assert "[HW_OFFLOAD]" in only(lab.connections())
+    lab.server(udp_reply())
+    lab.client(udp())
+    assert (lab.statistics.hardware, lab.statistics.bypass) == (1, 1)
+
+
+@PROFILES
+def test_vector_17_a_chip_that_takes_neither(profile: str) -> None:
+    """[OFFLOAD], and tried again about once a second while packets flow in software."""
+    rules = MASQUERADE.replace("wan0 };", "wan0 }; flags offload;", 1)
+    lab = Lab(rules, profile, chip(lacks="[nat]"))
+    failures = lab.box.flowtables.work.failures
+    for _ in range(2):
+        lab.client(udp())
+    for _ in range(50):
+        lab.wait(0.1)
+        lab.client(udp())
+    assert "[OFFLOAD]" in only(lab.connections())
+    assert lab.statistics.hardware == 0
+    attempts = failures[OffloadFailure.UNSUPPORTED]
+    assert 2 * 5 <= attempts <= 2 * 7, "of either direction"
+    lab.wait(5)
+    assert failures[OffloadFailure.UNSUPPORTED] <= attempts + 4, "and no more without packets"
+
+
+def test_vector_18_a_fin_takes_the_flow_out_of_hardware() -> None:
+    """Since 6.14: within a second, and the list falls back to [OFFLOAD]."""
+    lab = Lab(HARDWARE, "linux-6.18", chip())
+    tcp = Tcp(lab)
+    tcp.out("S")
+    tcp.back("SA")
+    tcp.out("A")
+    lab.wait(0.1)
+    tcp.out("PA", b"x")
+    assert lab.statistics.hardware == 1
+    assert "[HW_OFFLOAD]" in only(lab.connections())
+    tcp.out("FA")
+    assert (lab.statistics.hardware, lab.statistics.bypass) == (1, 1)
+    lab.wait(1.1)
+    assert "[OFFLOAD]" in only(lab.connections())
+    assert lab.box.chips is not None and not len(lab.box.chips.switches[0])
+
+
+@PROFILES
+def test_vector_20_in_hardware_not_before_it_is_deleted_there(profile: str) -> None:
+    """Two deletions that take a second each: Linux keeps the flow until then."""
+    lab = Lab(HARDWARE, profile, chip(insert_rate=1))
+    (flowtable,) = lab.box.flowtables
+    lab.client(udp())
+    lab.client(udp())
+    lab.wait(31.5)
+    assert lab.statistics.teardowns == {Teardown.IDLE: 1}
+    assert len(flowtable) == (0 if profile == "default" else 1)
+    lab.wait(4)
+    assert not len(flowtable)
+    assert lab.box.chips is not None and not len(lab.box.chips.switches[0])
+
+
+@PROFILES
 def test_vector_20_collected_within_a_second_of_expiry(profile):
     lab = Lab(profile=profile)
     lab.client(udp())
