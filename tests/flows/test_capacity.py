@@ -48,7 +48,7 @@ def test_one_too_many_is_refused_until_there_is_room(profile):
 
 @pytest.mark.parametrize("profile", sorted(PROFILES))
 @pytest.mark.parametrize("datapath", [ReferenceDatapath, NativeDatapath])
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(script=st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=60))
 def test_one_too_many_takes_the_place_of_the_idlest(profile, datapath, script):
     world = limited(Capacity(4, evicts=True), profile, datapath)
