@@ -265,6 +265,16 @@ def test_what_an_overrun_swallowed_is_found_in_the_table() -> None:
     assert [connection.ident for connection in lab.marked[2:]] == [3, 9]
 
 
+def test_a_broken_report_is_as_good_as_a_lost_one() -> None:
+    lab = Lab()
+    broken = report()
+    broken.fields[Cta.STATUS] = b"?"
+    whole = report(Event.ENTRY)
+    lab.kernel.table = {whole.identity: whole}
+    lab.tell(broken)
+    assert lab.connections.overruns == 1 and len(lab.marked) == 1
+
+
 def test_silent_connections_are_looked_for_ever_more_seldom_until_there_are_none() -> None:
     kernel = Kernel()
     old = report(Event.ENTRY, labels=None)

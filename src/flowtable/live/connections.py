@@ -15,6 +15,7 @@ from flowtable.clock import SECOND
 from flowtable.conntrack.connection import Status
 from flowtable.conntrack.removal import Removal
 from flowtable.conntrack.settings import Settings
+from flowtable.live.ctnetlink.attribute import MalformedError
 from flowtable.live.ctnetlink.constants import Cta
 from flowtable.live.ctnetlink.report import Event
 from flowtable.live.ctnetlink.request import Change, Masked
@@ -221,9 +222,13 @@ class Connections:
         """Take in what Linux tells."""
         reports = self._kernel.read()
         now = self._clock()
+        lost = False
         for report in reports:
-            self._report(report, now)
-        if self._kernel.overrun():
+            try:
+                self._report(report, now)
+            except MalformedError:
+                lost = True
+        if self._kernel.overrun() or lost:
             self.overruns += 1
             self.resynchronise()
 

@@ -10,6 +10,7 @@ import socket
 from errno import ENOBUFS
 from typing import TYPE_CHECKING, Final, Self
 
+from flowtable.live.ctnetlink.attribute import MalformedError
 from flowtable.live.ctnetlink.message import Answer, CpuStatistics, Done, Statistics, decode
 from flowtable.live.ctnetlink.report import Report
 
@@ -112,6 +113,9 @@ class Listener(_Socket):
                 reports.extend(each for each in decode(receive(_EVENT), own) if type(each) is Report)
             except BlockingIOError:
                 break
+            except MalformedError:
+                # As good as lost.
+                self._overrun = True
             except OSError as error:
                 if error.errno != ENOBUFS:
                     raise
@@ -119,7 +123,7 @@ class Listener(_Socket):
         return reports
 
     def overrun(self) -> bool:
-        """Whether events were lost since the last call, because they came faster than they were read.
+        """Whether events were lost since the last call: they came faster than they were read, or broken.
 
         What is known has to be dumped anew then.
         """
