@@ -16,15 +16,14 @@ from flowtable.datapath.native import NativeDatapath
 from flowtable.datapath.tables import Installer, expressible
 from flowtable.datapath.tables import settings as configuration
 from flowtable.datapath.xdp import XdpTables
-from flowtable.flows.entry import Direction, FlowEntry
+from flowtable.flows.entry import FlowEntry
 from flowtable.flows.teardown import Teardown
 from flowtable.packet.miss import Miss
-from flowtable.packet.packet import ETHERTYPE_PPPOE_SESSION
 from flowtable.profile import PROFILES
 from flowtable.ruleset.family import Family
 from tests.datapath.test_native import worlds
 from tests.datapath.twins import EXAMPLES, Ends, counts, frame
-from tests.datapath.worlds import frames, populated
+from tests.datapath.worlds import directions, frames, populated
 from tests.flows.support import START
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="loading a BPF program takes root")
@@ -42,29 +41,18 @@ class Place:
         program: that of tables.
         up: what it returns for frames that take the classic path.
         away: what it returns for those that it forwarded.
-        sessions: whether it takes off PPPoE headers.
         shortest: BPF_PROG_TEST_RUN takes no shorter frames (with tc, none without an IP header).
     """
 
     program: Callable[[XdpTables], Program]
     up: int
     away: int
-    sessions: bool
     shortest: int
-
-    def entrances(self, entry: FlowEntry) -> list[Direction]:
-        """The directions whose packets it can take."""
-        ways = entry.directions
-        return [
-            way
-            for way in ways
-            if self.sessions or ETHERTYPE_PPPOE_SESSION not in {kind for _, kind in way.key.encap}
-        ]
 
 
 PLACES = {
-    "xdp": Place(lambda tables: tables.program, up=2, away=4, sessions=True, shortest=14),
-    "tc": Place(lambda tables: tables.tc_program, up=0xFFFF_FFFF, away=7, sessions=False, shortest=54),
+    "xdp": Place(lambda tables: tables.program, up=2, away=4, shortest=14),
+    "tc": Place(lambda tables: tables.tc_program, up=0xFFFF_FFFF, away=7, shortest=54),
 }
 
 
@@ -125,9 +113,8 @@ def test_the_same_frames_verdicts_and_counts(place, world):
     each(lambda datapath, entry: datapath.install(entry), *entries)
     random = Random(world["seed"])
     before = tables.statistics()
-    ways = [way for entry in entries for way in where.entrances(entry)]
     program = where.program(tables)
-    for raw, iif in frames(ways, random, FRAMES if ways else 0):
+    for raw, iif in frames(directions(entries), random, FRAMES):
         if len(raw) < where.shortest:
             continue
         expected = native.process(raw, iif, START)
@@ -135,10 +122,8 @@ def test_the_same_frames_verdicts_and_counts(place, world):
         (reason,) = counted(before, before := tables.statistics())
         if isinstance(expected, Miss):
             assert (action, left) == (where.up, raw)
-            # Only the reference looks into tunnels, and some into sessions.
-            assert reason in (expected, Miss.PROTOCOL) or (
-                reason is Miss.ENCAPSULATION and not where.sessions
-            )
+            # Only the reference looks into tunnels.
+            assert reason in (expected, Miss.PROTOCOL)
         else:
             assert isinstance(expected, tuple)
             assert (action, reason, left) == (where.away, None, expected[1]), raw.hex()

@@ -81,6 +81,7 @@ static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)
 static ft_u32 (*const bpf_get_prandom_u32)(void) = (void *)7;
 static long (*const bpf_l4_csum_replace)(struct __sk_buff *skb, ft_u32 at, ft_u64 from, ft_u64 to,
 					  ft_u64 flags) = (void *)11;
+static long (*const bpf_skb_vlan_push)(struct __sk_buff *skb, ft_u16 protocol, ft_u16 tci) = (void *)18;
 static long (*const bpf_skb_vlan_pop)(struct __sk_buff *skb) = (void *)19;
 static long (*const bpf_redirect)(ft_u32 ifindex, ft_u64 flags) = (void *)23;
 static long (*const bpf_skb_load_bytes)(const struct __sk_buff *skb, ft_u32 at, void *to, ft_u32 size) = (void *)26;

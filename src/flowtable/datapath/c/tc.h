@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The fast path at ingress of traffic control: for devices without XDP, and behind GRO, where a frame may
- * stand for many. A tag may have been taken off into the notes of the packet already.
- *
- * It cannot take off a PPPoE header: bpf_skb_adjust_room removes room behind IP packets only.
- */
+ * stand for many. A tag may have been taken off into the notes of the packet already. */
 #ifndef FT_TC_H
 #define FT_TC_H
 
@@ -100,6 +97,31 @@ static FT_INLINE int ft_tc_rewrite(struct __sk_buff *skb, const struct ft_parsed
 	return 0;
 }
 
+/* Take off a PPPoE header. Room can only be removed in front of what the kernel knows as an IP packet, tags can
+ * be taken off everything: so the header becomes two tags. That there are any in the frame the kernel learns from
+ * a third, which it puts there when it gets a fourth. */
+static FT_INLINE int ft_tc_pop_session(struct __sk_buff *skb, ft_u32 header)
+{
+	ft_u8 *data = (ft_u8 *)(long)skb->data;
+	const ft_u8 *end = (const ft_u8 *)(long)skb->data_end;
+	ft_u16 vlan = __builtin_bswap16(FT_ETH_VLAN);
+
+	if (data + FT_ETHERNET + FT_PPPOE > end)
+		return -1;
+	ft_store16(data + 12, FT_ETH_VLAN);
+	ft_store16(data + 14, 0);
+	ft_store16(data + 16, FT_ETH_VLAN);
+	ft_store16(data + 18, 0);
+	ft_store16(data + 20, header == FT_IPV4_HEADER ? FT_ETH_IPV4 : FT_ETH_IPV6);
+	if (bpf_skb_vlan_push(skb, vlan, 0) || bpf_skb_vlan_push(skb, vlan, 0))
+		return -1;
+	FT_UNROLL
+	for (int i = 0; i < 4; i++)
+		if (bpf_skb_vlan_pop(skb))
+			return -1;
+	return 0;
+}
+
 static FT_INLINE int ft_tc_forward(struct __sk_buff *skb, struct ft_cpu *cpu, struct ft_parsed *parsed,
 				   struct ft_transit *transit, ft_u32 header)
 {
@@ -118,8 +140,8 @@ static FT_INLINE int ft_tc_forward(struct __sk_buff *skb, struct ft_cpu *cpu, st
 	if (miss != FT_MISS_NONE)
 		return ft_tc_up(cpu, miss);
 	size = transit->decision.size;
-	/* Each packet of many would need a length of its own. */
-	if (skb->gso_size && transit->hop->pppoe)
+	/* Each packet of many has a length of its own there. */
+	if (skb->gso_size && (transit->hop->pppoe || parsed->session))
 		return ft_tc_up(cpu, FT_MISS_NO_ROOM);
 	if (skb->len != network + size && bpf_skb_change_tail(skb, network + size, 0))
 		return ft_tc_up(cpu, FT_MISS_NO_ROOM);
@@ -127,6 +149,8 @@ static FT_INLINE int ft_tc_forward(struct __sk_buff *skb, struct ft_cpu *cpu, st
 	for (int i = 0; i < FT_ENCAP_MAX; i++)
 		if (i < parsed->tags && bpf_skb_vlan_pop(skb))
 			return TC_ACT_SHOT;
+	if (parsed->session && ft_tc_pop_session(skb, header))
+		return TC_ACT_SHOT;
 	if (transit->hop->length != FT_ETHERNET &&
 	    bpf_skb_adjust_room(skb, transit->hop->length - FT_ETHERNET, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
 		return TC_ACT_SHOT;
@@ -162,8 +186,6 @@ int ft_tc(struct __sk_buff *skb)
 		end = (const ft_u8 *)(long)skb->data_end;
 	}
 	miss = ft_tc_parse(skb, data, end, &parsed);
-	if (miss == FT_MISS_NONE && parsed.session)
-		miss = FT_MISS_ENCAPSULATION;
 	if (miss != FT_MISS_NONE)
 		return ft_tc_up(cpu, miss);
 	if (ft_find_link(&parsed, &transit))
