@@ -20,7 +20,7 @@ OPAQUE = [
     "synproxy mss 1460 wscale 7",
     'xt match "foo"',
     'xt target "MARK"',
-    "ct secmark 5",
+    "ct secmark set meta secmark",
     "jhash ct secmark mod 2 seed 0x1 1",
     "vxlan vni 10 ip saddr { 1.1.1.1, 2.2.2.2 } accept",
     "geneve vni 10",

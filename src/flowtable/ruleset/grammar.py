@@ -239,10 +239,9 @@ def _parse_match(parser: Parser) -> Statement:
 
 
 def _parse_assignment(parser: Parser, left: Selector, start: Span) -> Statement:
-    if left.text() in _SET_TO_OBJECTS:
-        parser.advance()
-        return parse_reference(parser, _SET_TO_OBJECTS[left.text()], start)
     parser.advance()
+    if left.text() in _SET_TO_OBJECTS and not (left.text() == "meta secmark" and parser.at_word("ct")):
+        return parse_reference(parser, _SET_TO_OBJECTS[left.text()], start)
     value = parser.expression(statement=True)
     if isinstance(value, Word) and value.kind is Kind.STRING and parser.at(Kind.COMMA):
         words: list[Term] = [value]

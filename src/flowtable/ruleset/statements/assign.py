@@ -23,7 +23,7 @@ from flowtable.ruleset.expressions.meta import Meta
 from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.statement import Statement
 from flowtable.ruleset.statements.mangle import Mangle, Mangled, mangled
-from flowtable.ruleset.values import fail
+from flowtable.ruleset.values import Exact, fail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,6 +197,8 @@ class AssignSyntax(Statement):
         if not isinstance(target, Meta | Ct):
             raise fail("Could not process rule: Operation not supported", target.span)
         assigned = check_assigned(self.value, target.datatype, rule, self.span)
+        if target.key == "secmark" and isinstance(assigned, Exact):
+            raise fail("ct secmark must not be set to constant value", self.span)
         key = "ct zone" if target.text().endswith(" zone") else target.text()
         if key not in _SETTABLE:
             raise fail("Could not process rule: Operation not supported", self.span)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 from flowtable.ruleset.expressions.bitwise import Bitwise, check_expression
 from flowtable.ruleset.expressions.collection import AnonymousSet, check_set
 from flowtable.ruleset.expressions.concatenation import Concat
+from flowtable.ruleset.expressions.ct import Ct
+from flowtable.ruleset.expressions.meta import Meta
 from flowtable.ruleset.expressions.shift import Shift
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.statement import Statement
@@ -89,6 +91,12 @@ class MatchSyntax(Statement):
         if isinstance(self.left, MapTerm):
             raise unsupported_value(self.left)
         left = check_expression(self.left, rule)
+        if (
+            isinstance(left, Meta | Ct)
+            and left.key == "secmark"
+            and not isinstance(self.right, ReferenceTerm)
+        ):
+            raise fail("Cannot be used with right hand side constant value", self.right.span, left.span)
         if isinstance(self.right, Literal) and self.right.datatype is BOOLEAN:
             left = left.presence()
         if isinstance(left, Shift) and not isinstance(left.datatype, Integer):

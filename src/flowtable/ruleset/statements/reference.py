@@ -17,6 +17,7 @@ from flowtable.ruleset.lookup import build
 from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.statement import Statement
 from flowtable.ruleset.syntax import MapTerm, ReferenceTerm, VerdictTerm, Word
+from flowtable.ruleset.types.number import Integer
 from flowtable.ruleset.values import fail
 
 if TYPE_CHECKING:
@@ -203,6 +204,8 @@ class ReferenceSyntax(Statement):
             return ObjectReference(self.kind, self.span, target.text, target.span)
         if not isinstance(target, MapTerm):
             selector = check_expression(target, rule)
+            if isinstance(selector.datatype, Integer):
+                raise fail("Counter expression must be constant", target.span)
             raise fail(
                 f"datatype mismatch: expected string, expression has type {selector.datatype.description}",
                 target.span,
