@@ -19,6 +19,7 @@ from flowtable.clock import SECOND
 from flowtable.conntrack.tuple import ORIGINAL, REPLY
 from flowtable.flows.datapath import Outcome
 from flowtable.packet import packet as wire
+from flowtable.packet.checksum import delta
 from flowtable.profile import LINUX_6_12
 from flowtable.topology.hardware import ChipModel, Feature
 from tests.datapath import twins
@@ -185,3 +186,14 @@ def test_udp_without_a_checksum_stays_without() -> None:
     software, sent = forwarded(world, world.lan_stack.frame(packet, inward=True))
     assert software == sent and isinstance(sent, tuple)
     assert IP(sent[1][14:])[UDP].chksum == 0
+
+
+def test_a_udp_checksum_that_comes_out_as_zero_is_sent_as_its_complement() -> None:
+    world = world_of("nic", "nic", wire.UDP, ipv6=False, nat=1)
+    (entry,) = world.flowtable
+    direction = entry.directions[ORIGINAL]
+    packet = ip(entry.connection, reply=False, leaving=False)
+    packet[UDP].chksum = delta(direction.key.wire, direction.rewritten) % 0xFFFF
+    software, sent = forwarded(world, world.lan_stack.frame(packet, inward=True))
+    assert software == sent and isinstance(sent, tuple)
+    assert IP(sent[1][14:])[UDP].chksum == 0xFFFF

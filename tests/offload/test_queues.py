@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -347,3 +348,30 @@ def test_the_same_every_time() -> None:
         lab.at(40)
         calls.append(lab.driver.calls)
     assert calls[0] == calls[1]
+
+
+def test_a_flow_that_ended_before_the_worker_came_is_not_added() -> None:
+    lab = Lab()
+    lab.topology.set_link(lab.wan, up=False)
+    lab.at(1)
+    assert not lab.driver.asked("replace")
+    assert not lab.driver.rules
+
+
+def test_a_device_that_leaves_the_flowtable_is_unbound() -> None:
+    lab = Lab()
+    assert lab.driver.bound == {"lan", "wan"}
+    lab.flowtable.declare(replace(lab.flowtable.declaration, devices=("lan",)))
+    assert lab.driver.bound == {"lan"}
+    lab.flowtable.declare(replace(lab.flowtable.declaration, devices=("lan", "wan")))
+    assert lab.driver.bound == {"lan", "wan"}
+
+
+def test_linux_keeps_the_mac_addresses_that_a_flow_was_added_with() -> None:
+    """With the flag, every Ethernet device is left directly, past the neighbour layer; spec 5.8 and 6.4."""
+    mac = bytes.fromhex("0200000000c2")
+    for world in (Lab(LINUX_6_12), World(LINUX_6_12)):
+        entry = next(iter(world.flowtable), None) or world.offload(world.connect(UDP))
+        old = entry.directions[ORIGINAL].destination
+        world.topology.neighbours.set(world.wan, packed(GATEWAY), mac, NeighbourState.REACHABLE)
+        assert entry.directions[ORIGINAL].destination == (old if isinstance(world, Lab) else mac)

@@ -213,3 +213,10 @@ def test_a_port_that_is_down_sends_nothing() -> None:
 
 def test_to_delete_what_is_not_there() -> None:
     assert reason(chip().destroy(Cookie(1, 0), 0)) is OffloadFailure.NOT_FOUND
+
+
+def test_larger_packets_than_the_rule_says_go_to_the_box() -> None:
+    switch = chip()
+    switch.replace(replace(rule(1), mtu=100), 0)
+    assert switch.forward(EAST, frame(1, 114), 1) is not None
+    assert switch.forward(EAST, frame(1, 115), 1) is None
