@@ -186,10 +186,16 @@ class Connections:
             self._plan(tracked, self._clock())
 
     def offload(self, connection: Connection) -> None:
-        """The fast path has a connection."""
+        """The fast path has a connection, from when this returns.
+
+        Linux has to be liberal with it before: the first packet that comes back to the classic path
+        may be outside of the windows already, and what is invalid is not translated.
+        """
         tracked = self._by_connection[connection]
         tracked.offload()
-        self._changed[tracked] = None
+        order = tracked.request()
+        if order is not None:
+            self._kernel.write([order])
         self._plan(tracked, self._clock())
 
     def take_back(self, connection: Connection) -> None:
