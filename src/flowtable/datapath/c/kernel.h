@@ -216,10 +216,12 @@ static FT_INLINE int ft_push(ft_u8 *to, const ft_u8 *end, const struct ft_next_h
 	return 0;
 }
 
-/* How much of a sampled frame is kept; the verifier has to see that it is no more. */
+/* How much of a sampled frame is kept; the verifier has to see that it is some, and no more than fits. */
 static FT_INLINE ft_u32 ft_kept(ft_u32 length)
 {
-	return length < FT_SNAP ? length : FT_SNAP;
+	ft_u32 kept = length < FT_SNAP ? length : FT_SNAP;
+
+	return ((kept - 1) & (FT_SNAP - 1)) + 1;
 }
 
 /* A record to copy a packet into that goes through, if it is its turn. Packets in the kernel's fast path are
