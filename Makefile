@@ -9,7 +9,7 @@ SEED   ?=
 ORACLE ?=
 EXAMPLE := examples/home-router
 
-.PHONY: demo demo-live test lint truth record oracle-mirror oracle-xdp oracle-hardware mutants fuzz sanitize bench soak pressure wheel clean
+.PHONY: demo demo-live test lint truth record oracle-mirror oracle-xdp oracle-hardware live-oracle mutants fuzz sanitize bench soak pressure wheel clean
 
 demo: $(RUN)
 	$(BIN)/flowtable run $(EXAMPLE)/ruleset.nft --box $(EXAMPLE)/box.yaml $(EXAMPLE)/input.pcapng \
@@ -45,6 +45,10 @@ oracle-mirror: $(DEV)
 
 oracle-xdp: $(DEV)
 	$(ORACLE) tools/tests-under-oracle $(CURDIR) -q tests/datapath/test_xdp.py tests/datapath/test_attach.py
+
+# The service, through devices that this kernel may not have, on the kernel of ORACLE.
+live-oracle: $(DEV)
+	$(ORACLE) tools/tests-under-oracle $(CURDIR) -q tests/live/selftest_under_oracle.py tests/live/test_selftest.py
 
 mutants: $(DEV)
 	PYTHONPATH=tools $(BIN)/python tools/mutate
