@@ -11,10 +11,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any, Self
 
 import pytest
@@ -90,6 +91,11 @@ class Host:
         for process in self.processes:
             process.kill()
             process.communicate()
+        # A service that was started in the background is nobody's child.
+        left = subprocess.run(["ip", "netns", "pids", self.namespace], capture_output=True, check=False)
+        for pid in left.stdout.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), SIGKILL)
         subprocess.run(["ip", "netns", "del", self.namespace], check=False)
 
 
