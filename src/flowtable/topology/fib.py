@@ -69,7 +69,7 @@ class Fib:
         self._oif_cache: dict[tuple[int, bytes], Route | None] = {}
         self._flow_cache: dict[tuple[object, ...], Route | None] = {}
         self._derived: list[dict[Any, Any]] = []
-        self.choose: Chooser = lambda routes, destination, source, iif, mark: routes[0]
+        self.choose: Chooser = _first
         self._groups: dict[Route, Hashable] = {}
 
     def __iter__(self) -> Iterator[Route]:
@@ -453,3 +453,11 @@ def _to_many(kind: RouteType, destination: bytes, via: Route | None, oif: Device
         protocol=RouteProtocol.KERNEL,
         oif=device,
     )
+
+
+def _first(
+    routes: Sequence[Route], destination: bytes, source: bytes, iif: Device | None, mark: int
+) -> Route:
+    """The first next hop, a function with a name: boxes are copied."""
+    del destination, source, iif, mark
+    return routes[0]
