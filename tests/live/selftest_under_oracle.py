@@ -66,7 +66,7 @@ def test_vlan_in_a_bridge(world):
         "address add 10.0.1.99/24 dev eth0.10",
         "address add dead:1::99/64 dev eth0.10 nodad",
         "route add default via 10.0.1.1",
-        "-6 route add default via dead:1::1",
+        "-6 route replace default via dead:1::1",
     ):
         chain.ns1.ip(line)
     service = chain.up(RULES + NAT.replace('iif "veth0"', 'iif "br0"'))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from flowtable.clock import SECOND
@@ -13,7 +13,8 @@ from flowtable.conntrack.connection import Connection, Status, TcpFlag, TcpState
 from flowtable.conntrack.removal import Removal
 from flowtable.live.connections import Connections
 from flowtable.live.ctnetlink import request
-from flowtable.live.ctnetlink.report import Identity, Report
+from flowtable.live.ctnetlink.message import Request
+from flowtable.live.ctnetlink.report import Event, Identity, Report
 from flowtable.live.ctnetlink.request import Change, Masked
 from flowtable.live.ctnetlink.socket import Requester
 from flowtable.live.ctnetlink.table import KernelTable
@@ -266,6 +267,45 @@ def test_after_an_overrun_nothing_is_missed() -> None:
     assert [connection for connection, _ in watched.gone] == [watched.marked[0][0]]
     assert len(watched.marked) == 2 and len(watched.connections) == 1
     assert watched.marked[0][0] is not watched.marked[1][0]
+
+
+class Flooded:
+    """A kernel that has lost something, with more to read behind it."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.waiting = 3
+
+    def fileno(self) -> int:
+        return -1
+
+    def close(self) -> None:
+        pass
+
+    def read(self) -> list[Report]:
+        self.calls.append("read")
+        self.waiting -= 1
+        return [Report(Event.UPDATE, 2, 0, {})] if self.waiting >= 0 else []
+
+    def overrun(self) -> bool:
+        return self.waiting == 2
+
+    def dump(self) -> Iterator[Report]:
+        self.calls.append("dump")
+        return iter(())
+
+    def look(self, identities: Sequence[Identity]) -> list[Report | None]:
+        return []
+
+    def write(self, requests: Sequence[Request]) -> list[tuple[int, int]]:
+        return []
+
+
+def test_after_an_overrun_all_is_read_before_the_table_is_looked_through() -> None:
+    kernel = Flooded()
+    connections = Connections(Sysctls(), lambda *what: None, kernel)
+    connections.read()
+    assert kernel.calls == ["dump", "read", "read", "read", "read", "dump"]
 
 
 @in_namespace

@@ -236,6 +236,12 @@ class Connections:
                 lost = True
         if self._kernel.overrun() or lost:
             self.overruns += 1
+            # Linux says once that something is lost, and again only after all else has been read, so
+            # the table has to be looked through behind that. Ref: net/netlink/af_netlink.c:
+            # netlink_overrun, netlink_rcv_wake.
+            while self._kernel.read():
+                pass
+            self._kernel.overrun()
             self.resynchronise()
 
     def resynchronise(self) -> None:
