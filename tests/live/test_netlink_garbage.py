@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowtable.live import netlink
 from flowtable.live.mirror import address, kind, link, neighbour, route, rule, station, sysctl, vlan
 from flowtable.live.mirror.links import LinkTable
 from flowtable.live.mirror.routes import RouteTable
 from flowtable.live.mirror.rule import RuleTable
-from flowtable.live.netlink import attribute
+from flowtable.netlink.attribute import attribute, attributes
+from flowtable.netlink.message import error, messages
 from flowtable.topology.device import Device, DeviceKind
 from flowtable.topology.dsa import DsaPort, TagProtocol
 from flowtable.topology.mirrored import MirroredTopology
@@ -87,9 +87,9 @@ def test_any_record_can_be_applied(told, flags):
 @settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_datagram_is_some_messages(data):
-    for message in netlink.messages(data):
-        netlink.error(message)
-        netlink.attributes(message.body)
+    for message in messages(data):
+        error(message)
+        attributes(message.body)
 
 
 @settings(deadline=None)

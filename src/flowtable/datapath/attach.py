@@ -15,7 +15,8 @@ from errno import EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP, EPERM, ERANGE, erro
 from typing import TYPE_CHECKING, Final
 
 from flowtable.datapath.bpf import BpfError, create_link, link_device
-from flowtable.datapath.netlink import NetlinkError, set_xdp
+from flowtable.datapath.netlink import set_xdp
+from flowtable.netlink.message import NetlinkError
 
 if TYPE_CHECKING:
     from flowtable.datapath.bpf import Program
@@ -102,7 +103,8 @@ def _why(program: Program, ifindex: int, mode: AttachMode, number: int) -> str:
         set_xdp(ifindex, program.fd, flags)
     except NetlinkError as error:
         number = error.errno or 0
-        return f"{_REASONS.get(number, error.strerror)}{_ADVICE.get((mode, number), '')}"
+        said = error.words or errorcode.get(number, "")
+        return f"{_REASONS.get(number, said)}{_ADVICE.get((mode, number), '')}"
     set_xdp(ifindex, -1, flags)
     return "the device was busy for a moment"
 

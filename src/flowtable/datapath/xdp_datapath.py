@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from flowtable.datapath.attach import Attachment, AttachMode, attach
 from flowtable.datapath.bpf import BpfError
 from flowtable.datapath.layout import ENDS, PORT_CLOSED, PORT_STATION, Ending, Port, Sample
-from flowtable.datapath.netlink import NetlinkError, XdpFeatures, xdp_features
+from flowtable.datapath.netlink import XdpFeatures, xdp_features
 from flowtable.datapath.tables import Installer, expressible, settings
 from flowtable.datapath.xdp import CAPACITY, DEVICES, XdpTables
+from flowtable.netlink.message import NetlinkError
 from flowtable.packet.miss import Miss
 from flowtable.ruleset.family import Family
 from flowtable.topology.event import LinkChanged

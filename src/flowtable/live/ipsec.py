@@ -8,8 +8,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from flowtable.live.netlink import NetlinkError
-from flowtable.live.netlink_socket import NetlinkSocket, OverrunError
+from flowtable.netlink.message import NetlinkError
+from flowtable.netlink.socket import NetlinkSocket, OverrunError
 
 if TYPE_CHECKING:
     from flowtable.flows.entry import Direction, FlowEntry

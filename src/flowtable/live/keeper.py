@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.live.mirror.neighbour import DST, HEADER, ROUTER
 from flowtable.live.mirror.rtnetlink import AF_INET, AF_INET6, Type
-from flowtable.live.netlink import Flag, NetlinkError, attribute, attributes, packed, u32
-from flowtable.live.netlink_socket import NetlinkSocket
+from flowtable.netlink.attribute import attribute, attributes, packed, u32
+from flowtable.netlink.message import Flag, NetlinkError
+from flowtable.netlink.socket import NetlinkSocket
 from flowtable.packet.packet import IPV4
 from flowtable.topology.neighbour import NeighbourState
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Final
 
-from flowtable.datapath.netlink import NetlinkError, XdpFeatures, xdp_features
+from flowtable.datapath.netlink import XdpFeatures, xdp_features
 from flowtable.live.doctor.ethtool import Ethtool
 from flowtable.live.doctor.facts import (
     Capability,
@@ -24,8 +24,9 @@ from flowtable.live.doctor.facts import (
 )
 from flowtable.live.mirror.kind import ARPHRD_ETHER
 from flowtable.live.mirror.rtnetlink import Type
-from flowtable.live.netlink import attributes, text, u32
-from flowtable.live.netlink_socket import NetlinkSocket
+from flowtable.netlink.attribute import attributes, text, u32
+from flowtable.netlink.message import NetlinkError
+from flowtable.netlink.socket import NetlinkSocket
 from flowtable.topology.device import LOOPBACK_INDEX
 
 _BTF: Final = Path("/sys/kernel/btf/vmlinux")

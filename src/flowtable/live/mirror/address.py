@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.live.mirror.rtnetlink import AF_INET, FAMILIES
 from flowtable.live.mirror.table import Table
-from flowtable.live.netlink import attributes, u32
+from flowtable.netlink.attribute import attributes, u32
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.topology.device import Address, Scope
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.live.mirror import route
 from flowtable.live.mirror.rtnetlink import AF_INET, AF_INET6, Type
-from flowtable.live.netlink import NetlinkError, attribute, packed
+from flowtable.netlink.attribute import attribute, packed
+from flowtable.netlink.message import NetlinkError
 
 if TYPE_CHECKING:
-    from flowtable.live.netlink_socket import NetlinkSocket
+    from flowtable.netlink.socket import NetlinkSocket
     from flowtable.topology.device import Device
     from flowtable.topology.route import Route
 

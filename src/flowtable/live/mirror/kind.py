@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from flowtable.clock import SECOND
-from flowtable.live.netlink import attributes, u8, u16, u32
+from flowtable.netlink.attribute import attributes, u8, u16, u32
 from flowtable.packet.packet import ETHERTYPE_VLAN
 from flowtable.topology.bond import Bond, BondMode, XmitHashPolicy
 from flowtable.topology.bridge import Bridge

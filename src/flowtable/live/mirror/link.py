@@ -7,7 +7,7 @@ from struct import Struct
 from typing import Final
 
 from flowtable.live.mirror import kind
-from flowtable.live.netlink import attributes, text, u8, u32
+from flowtable.netlink.attribute import attributes, text, u8, u32
 from flowtable.topology.bridge import PortState
 from flowtable.topology.device import LOOPBACK_INDEX, AddrGenMode, DeviceKind
 

@@ -17,15 +17,16 @@ from flowtable.live.mirror.rule import RuleTable
 from flowtable.live.mirror.station import StationTable
 from flowtable.live.mirror.sysctl import SysctlMirror
 from flowtable.live.mirror.vlan import BridgeVlans
-from flowtable.live.netlink import NetlinkError, attribute, packed
-from flowtable.live.netlink_socket import NetlinkSocket, OverrunError
+from flowtable.netlink.attribute import attribute, packed
+from flowtable.netlink.message import NetlinkError
+from flowtable.netlink.socket import NetlinkSocket, OverrunError
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.topology.mirrored import MirroredTopology
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from flowtable.live.netlink import Message
+    from flowtable.netlink.message import Message
 
 MOST: Final = 1000
 """Datagrams that one call of ``read`` takes, so that others get their turn."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.live.mirror.rtnetlink import FAMILIES
 from flowtable.live.mirror.table import Table
-from flowtable.live.netlink import attributes
+from flowtable.netlink.attribute import attributes
 from flowtable.topology.neighbour import NeighbourState
 
 if TYPE_CHECKING:

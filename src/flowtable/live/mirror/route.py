@@ -8,7 +8,7 @@ from struct import Struct
 from typing import Final
 
 from flowtable.live.mirror.rtnetlink import AF_INET, FAMILIES
-from flowtable.live.netlink import attributes, u32
+from flowtable.netlink.attribute import attributes, u32
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.topology.device import Scope
 from flowtable.topology.route import NOWHERE, RouteProtocol, RouteType

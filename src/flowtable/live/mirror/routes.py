@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowtable.live.mirror.route import Hop, RouteRecord
 from flowtable.live.mirror.table import Table
-from flowtable.live.netlink import Flag
+from flowtable.netlink.message import Flag
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.topology.device import Scope
 from flowtable.topology.route import Route, RouteProtocol, RouteType

@@ -7,7 +7,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from flowtable.live.mirror.rtnetlink import AF_INET, FAMILIES
-from flowtable.live.netlink import attributes, text, u32
+from flowtable.netlink.attribute import attributes, text, u32
 from flowtable.packet.packet import IPV4, IPV6
 from flowtable.topology.rule import Rule, RuleAction
 

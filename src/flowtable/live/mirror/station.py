@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.live.mirror.neighbour import HEADER
 from flowtable.live.mirror.rtnetlink import AF_BRIDGE
 from flowtable.live.mirror.table import Table
-from flowtable.live.netlink import attributes, u16, u32
+from flowtable.netlink.attribute import attributes, u16, u32
 from flowtable.topology.bridge import Bridge
 from flowtable.topology.fdb import FdbEntry, FdbState
 

@@ -10,7 +10,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from flowtable.live.mirror.rtnetlink import AF_INET, FAMILIES
-from flowtable.live.netlink import attributes, s32
+from flowtable.netlink.attribute import attributes, s32
 from flowtable.topology.error import TopologyError
 from flowtable.topology.sysctl import device_names, general_names
 

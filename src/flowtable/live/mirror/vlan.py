@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from flowtable.live.mirror.link import HEADER
 from flowtable.live.mirror.rtnetlink import AF_BRIDGE
 from flowtable.live.mirror.table import Table
-from flowtable.live.netlink import attributes, each_attribute, u16
+from flowtable.netlink.attribute import attributes, each_attribute, u16
 from flowtable.topology.bridge import Bridge, BridgePort, VlanTable
 
 if TYPE_CHECKING:

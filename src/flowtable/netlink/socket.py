@@ -7,13 +7,14 @@ import socket
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, Self
 
-from flowtable.live.netlink import NLMSG_DONE, NLMSG_ERROR, Flag, Message, error, messages, request
+from flowtable.netlink.message import NLMSG_DONE, NLMSG_ERROR, Flag, Message, error, messages, request
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 _SOL_NETLINK: Final = 270
 _ADD_MEMBERSHIP: Final = 1
+_EXT_ACK: Final = 11
 _SO_RCVBUFFORCE: Final = 33
 _RECEIVE_BUFFER: Final = 1 << 23
 _DATAGRAM: Final = 1 << 18
@@ -46,6 +47,7 @@ class NetlinkSocket:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
         except PermissionError:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
         self._socket.bind((0, 0))
         for group in groups:
             self._socket.setblocking(False)
