@@ -117,12 +117,17 @@ class Events:
         raise AssertionError(f"no {what} {reason} among {self.past}")
 
 
+def control_socket(host: Host) -> Path:
+    """Where the service of a host listens."""
+    return RUN / f"{Path('/run/netns', host.namespace).stat().st_ino}.sock"
+
+
 class Service:
     """``flowtable up`` on a host."""
 
     def __init__(self, host: Host, *arguments: str, run: Path) -> None:
         self.host = host
-        self.socket = RUN / f"{Path('/run/netns', host.namespace).stat().st_ino}.sock"
+        self.socket = control_socket(host)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
             listener.settimeout(_TIMEOUT)
             # One without a path would be of this network namespace.
