@@ -14,11 +14,12 @@ from flowtable.conntrack.removal import Removal
 from flowtable.conntrack.tuple import Tuple
 from flowtable.live.connections import Connections
 from flowtable.live.ctnetlink import tuples
-from flowtable.live.ctnetlink.attribute import attribute, attributes, nested
+from flowtable.live.ctnetlink.attribute import attributes
 from flowtable.live.ctnetlink.constants import Cta
 from flowtable.live.ctnetlink.message import Request
 from flowtable.live.ctnetlink.report import Event, Identity, Report
 from flowtable.live.mark import Carrier, Mark
+from flowtable.netlink.attribute import attribute, nested
 from flowtable.packet.packet import IPV4, TCP, UDP
 from flowtable.topology.sysctl import Sysctls
 

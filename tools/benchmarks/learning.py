@@ -22,13 +22,14 @@ from flowtable.datapath.reference import ReferenceDatapath
 from flowtable.datapath.xdp_datapath import XdpDatapath
 from flowtable.live.connections import Connections
 from flowtable.live.ctnetlink import tuples
-from flowtable.live.ctnetlink.attribute import attribute, nested
 from flowtable.live.ctnetlink.constants import Cta, CtaProtoinfo, Message
-from flowtable.live.ctnetlink.message import HEADER, decode
+from flowtable.live.ctnetlink.message import decode
 from flowtable.live.ctnetlink.report import Identity, Report
 from flowtable.live.engine import Engine, Refused
 from flowtable.live.garbage import collect_rarely
 from flowtable.live.mark import Carrier, Mark
+from flowtable.netlink.attribute import attribute, nested
+from flowtable.netlink.message import HEADER
 from flowtable.packet.packet import IPV4, TCP
 from flowtable.profile import DEFAULT
 from flowtable.ruleset import parse

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from flowtable.conntrack.connection import TcpFlag
 from flowtable.conntrack.tuple import Tuple
 from flowtable.live.ctnetlink import request, tuples
-from flowtable.live.ctnetlink.attribute import MalformedError, attribute, attributes, nested
+from flowtable.live.ctnetlink.attribute import MalformedError, attributes
 from flowtable.live.ctnetlink.constants import Cta, Message
 from flowtable.live.ctnetlink.message import Answer, Done, Statistics, decode
 from flowtable.live.ctnetlink.report import Counters, Event, Report, TcpInfo
 from flowtable.live.ctnetlink.request import Change, Masked
+from flowtable.netlink.attribute import attribute, nested
 from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP
 
 SCTP = 132

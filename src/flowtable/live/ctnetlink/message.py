@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from flowtable.live.ctnetlink.attribute import MalformedError, attributes
 from flowtable.live.ctnetlink.constants import STATISTICS, CtaNested, Message
 from flowtable.live.ctnetlink.report import Event, Report
+from flowtable.netlink.message import HEADER, NLMSG_DONE, NLMSG_ERROR, Flag, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HEADER: Final = Struct("=IHHII")
-"""Ref: nlmsghdr."""
 GENERAL: Final = Struct(">BBH")
 """Family, version and resource. Ref: nfgenmsg."""
 _unpack: Final = HEADER.unpack_from
@@ -25,19 +24,14 @@ _errno = Struct("=i").unpack_from
 _BODY: Final = HEADER.size
 _FIELDS: Final = HEADER.size + GENERAL.size
 
-NLM_F_REQUEST: Final = 0x01
-NLM_F_MULTI: Final = 0x02
-NLM_F_ACK: Final = 0x04
-NLM_F_DUMP_INTR: Final = 0x10
-NLM_F_DUMP: Final = 0x300
-NLM_F_EXCL: Final = 0x200
-NLM_F_CREATE: Final = 0x400
-
-_ERROR: Final = 2
-_DONE: Final = 3
+# Plain numbers: the loop over a dump is the slower for members of an enum.
+_REQUEST: Final = int(Flag.REQUEST)
+_MULTI: Final = int(Flag.MULTI)
+_CREATE: Final = int(Flag.CREATE)
+_INTERRUPTED: Final = int(Flag.DUMP_INTR)
 _DELETE: Final = int(Message.DELETE)
 _CONNECTION: Final = (int(Message.NEW), _DELETE)
-_END: Final = (_ERROR, _DONE)
+_END: Final = (NLMSG_ERROR, NLMSG_DONE)
 _STATISTICS: Final = int(Message.STATISTICS)
 _STATISTICS_CPU: Final = int(Message.STATISTICS_CPU)
 
@@ -125,10 +119,10 @@ def decode(data: bytes, own: int = 0) -> Iterator[Incoming]:
                     raise MalformedError("message without a family")
                 if kind == _DELETE:
                     event = Event.DESTROY
-                elif flags & NLM_F_MULTI:
+                elif flags & _MULTI:
                     event = Event.ENTRY
                 else:
-                    event = Event.NEW if flags & NLM_F_CREATE else Event.UPDATE
+                    event = Event.NEW if flags & _CREATE else Event.UPDATE
                 fields = attributes(data[start + _FIELDS : stop])
                 yield Report(event, data[start + _BODY], port, fields)
         elif kind in _END:
@@ -147,11 +141,11 @@ def _end(data: bytes, start: int, size: int, kind: int, flags: int, sequence: in
     errno = 0
     if size >= _BODY + 4:
         errno = -_errno(data, start + _BODY)[0]
-    elif kind == _ERROR:
+    elif kind == NLMSG_ERROR:
         raise MalformedError("error message without a number")
-    if kind == _ERROR:
+    if kind == NLMSG_ERROR:
         return Answer(sequence, errno)
-    return Done(sequence, errno, flags & NLM_F_DUMP_INTR != 0)
+    return Done(sequence, errno, flags & _INTERRUPTED != 0)
 
 
 def _statistics(fields: dict[int, bytes]) -> Statistics:
@@ -171,7 +165,7 @@ def _cpu_statistics(cpu: int, fields: dict[int, bytes]) -> CpuStatistics:
 
 def encode(kind: Message, flags: int, family: int, *fields: bytes, version: int = 0) -> Request:
     """A request; its sequence number comes with its sending."""
-    return Request(int(kind), flags | NLM_F_REQUEST, GENERAL.pack(family, version, 0) + b"".join(fields))
+    return Request(int(kind), flags | _REQUEST, GENERAL.pack(family, version, 0) + b"".join(fields))
 
 
 @dataclass(slots=True, frozen=True)
@@ -180,7 +174,7 @@ class Request:
 
     Attributes:
         kind: its type.
-        flags: ``NLM_F_*`` bits.
+        flags: bits of ``Flag``.
         body: what follows the netlink header.
     """
 
@@ -190,5 +184,4 @@ class Request:
 
     def message(self, sequence: int) -> bytes:
         """The bytes to send."""
-        body = self.body
-        return HEADER.pack(_BODY + len(body), self.kind, self.flags, sequence, 0) + body
+        return request(self.kind, self.flags, sequence, self.body)

@@ -11,10 +11,11 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from flowtable.live.ctnetlink import tuples
-from flowtable.live.ctnetlink.attribute import attribute, nested
 from flowtable.live.ctnetlink.constants import Cta, CtaNested, CtaProtoinfo, Message
-from flowtable.live.ctnetlink.message import NLM_F_ACK, NLM_F_DUMP, Request, encode
+from flowtable.live.ctnetlink.message import Request, encode
 from flowtable.live.ctnetlink.report import Identity
+from flowtable.netlink.attribute import attribute, nested
+from flowtable.netlink.message import Flag
 
 if TYPE_CHECKING:
     from flowtable.conntrack.tuple import Tuple
@@ -64,7 +65,7 @@ def dump(
         fields += [attribute(Cta.STATUS, _u32(status.value)), attribute(Cta.STATUS_MASK, _u32(status.mask))]
     if zone is not None:
         fields.append(attribute(Cta.ZONE, _u16(zone)))
-    return encode(Message.GET_AND_ZERO if zero else Message.GET, NLM_F_DUMP, family, *fields)
+    return encode(Message.GET_AND_ZERO if zero else Message.GET, Flag.DUMP, family, *fields)
 
 
 def identity(tuple_: Tuple, zone: int = 0) -> Identity:
@@ -87,13 +88,13 @@ def delete(of: Identity, ident: int | None = None) -> Request:
     fields = _named(of)
     if ident is not None:
         fields.append(attribute(Cta.ID, _u32(ident)))
-    return encode(Message.DELETE, NLM_F_ACK, family_of(of), *fields)
+    return encode(Message.DELETE, Flag.ACK, family_of(of), *fields)
 
 
 def flush(family: int = ANY) -> Request:
     """Delete every connection of a family."""
     # Of requests of version 0 the kernel ignores the family. Ref: ctnetlink_del_conntrack.
-    return encode(Message.DELETE, NLM_F_ACK, family, version=1)
+    return encode(Message.DELETE, Flag.ACK, family, version=1)
 
 
 def statistics() -> Request:
@@ -103,7 +104,7 @@ def statistics() -> Request:
 
 def statistics_by_cpu() -> Request:
     """What was counted on each processor. The answers are ``CpuStatistics``."""
-    return encode(Message.STATISTICS_CPU, NLM_F_DUMP, ANY)
+    return encode(Message.STATISTICS_CPU, Flag.DUMP, ANY)
 
 
 @dataclass(slots=True)
@@ -144,7 +145,7 @@ class Change:
             fields.append(nested(Cta.HELP, name))
         if self.tcp is not None:
             fields.append(_tcp(*self.tcp))
-        return encode(Message.NEW, NLM_F_ACK if acknowledge else 0, family_of(of), *fields)
+        return encode(Message.NEW, Flag.ACK if acknowledge else 0, family_of(of), *fields)
 
 
 @cache

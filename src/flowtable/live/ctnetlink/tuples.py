@@ -6,8 +6,9 @@ from struct import Struct, error
 from typing import Final
 
 from flowtable.conntrack.tuple import Tuple
-from flowtable.live.ctnetlink.attribute import NESTED, MalformedError, attribute, attributes, nested
+from flowtable.live.ctnetlink.attribute import MalformedError, attributes
 from flowtable.live.ctnetlink.constants import CtaTuple
+from flowtable.netlink.attribute import NESTED, attribute, nested
 from flowtable.packet.packet import GRE, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP
 
 DCCP: Final = 33
