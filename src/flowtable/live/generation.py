@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import socket
 from ctypes import addressof, create_string_buffer
-from struct import Struct, pack
+from struct import pack
 from typing import Final, NamedTuple
 
+from flowtable.netlink.attribute import attributes
+from flowtable.netlink.socket import ADD_MEMBERSHIP, SOL_NETLINK
+
 _NETLINK_NETFILTER: Final = 12
-_SOL_NETLINK: Final = 270
-_NETLINK_ADD_MEMBERSHIP: Final = 1
 _NFNLGRP_NFTABLES: Final = 7
 _NEW_GENERATION: Final = 10 << 8 | 15
 """NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN."""
 _SO_ATTACH_FILTER: Final = 26
 _HEADER: Final = 16 + 4
 """Of netlink and of nfnetlink."""
-_ATTRIBUTE: Final = Struct("=HH")
 _PROCESS: Final = 2
 _NAME: Final = 3
 _READ: Final = 8192
@@ -47,7 +47,7 @@ class Generations:
         self._socket.setblocking(False)
         self._ignore_all_else()
         self._socket.bind((0, 0))
-        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, _NFNLGRP_NFTABLES)
+        self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, _NFNLGRP_NFTABLES)
 
     def _ignore_all_else(self) -> None:
         """A transaction announces everything that it does, and each announcement comes by itself."""
@@ -83,16 +83,8 @@ class Generations:
 
 def read_change(message: bytes) -> Change:
     """The change that a message announces."""
-    pid, name = 0, ""
-    at = _HEADER
-    while at + _ATTRIBUTE.size <= len(message):
-        size, kind = _ATTRIBUTE.unpack_from(message, at)
-        if size < _ATTRIBUTE.size:
-            break
-        value = message[at + _ATTRIBUTE.size : at + size]
-        if kind == _PROCESS:
-            pid = int.from_bytes(value)
-        elif kind == _NAME:
-            name = value.rstrip(b"\0").decode("utf-8", "replace")
-        at += (size + 3) & ~3
-    return Change(pid, name)
+    said = attributes(message, _HEADER)
+    return Change(
+        int.from_bytes(said.get(_PROCESS, b"")),
+        said.get(_NAME, b"").rstrip(b"\0").decode("utf-8", "replace"),
+    )

@@ -12,8 +12,8 @@ from flowtable.netlink.message import NLMSG_DONE, NLMSG_ERROR, Flag, Message, er
 if TYPE_CHECKING:
     from types import TracebackType
 
-_SOL_NETLINK: Final = 270
-_ADD_MEMBERSHIP: Final = 1
+SOL_NETLINK: Final = 270
+ADD_MEMBERSHIP: Final = 1
 _EXT_ACK: Final = 11
 _SO_RCVBUFFORCE: Final = 33
 _RECEIVE_BUFFER: Final = 1 << 23
@@ -21,6 +21,24 @@ _DATAGRAM: Final = 1 << 18
 """The kernel makes no datagram of a dump that is larger than this."""
 _ATTEMPTS: Final = 20
 """Dumps of one thing that changes meanwhile, before the last one has to do."""
+
+
+def open_socket(protocol: int, receive_buffer: int) -> socket.socket:
+    """A socket without a port yet, in the network namespace of the process.
+
+    Args:
+        protocol: ``socket.NETLINK_ROUTE`` or another.
+        receive_buffer: bytes that the kernel may keep for it; without privileges it allows less.
+
+    Raises:
+        OSError: the kernel does not have the protocol.
+    """
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, receive_buffer)
+    except PermissionError:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    return opened
 
 
 class OverrunError(Exception):
@@ -41,18 +59,14 @@ class NetlinkSocket:
         Raises:
             OSError: the kernel does not have the protocol.
         """
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+        self._socket = open_socket(protocol, _RECEIVE_BUFFER)
         self._sequence = 0
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-        except PermissionError:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
+        self._socket.setsockopt(SOL_NETLINK, _EXT_ACK, 1)
         self._socket.bind((0, 0))
         for group in groups:
             self._socket.setblocking(False)
             try:
-                self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+                self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, group)
             except OSError as refused:
                 if refused.errno != errno.EINVAL:
                     raise

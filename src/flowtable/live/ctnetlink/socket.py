@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 from flowtable.live.ctnetlink.attribute import MalformedError
 from flowtable.live.ctnetlink.message import Answer, CpuStatistics, Done, Statistics, decode
 from flowtable.live.ctnetlink.report import Report
+from flowtable.netlink.socket import ADD_MEMBERSHIP, SOL_NETLINK, open_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
     from flowtable.live.ctnetlink.message import Incoming, Request
 
 NETLINK_NETFILTER: Final = 12
-_SOL_NETLINK: Final = 270
-_ADD_MEMBERSHIP: Final = 1
 _CAP_ACK: Final = 10
-_SO_RCVBUFFORCE: Final = 33
 BEGUN: Final = 1
 UPDATED: Final = 2
 DESTROYED: Final = 3
@@ -44,14 +42,8 @@ _BATCH: Final = 256
 
 class _Socket:
     def __init__(self, receive_buffer: int) -> None:
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER
-        )
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, receive_buffer)
-        except PermissionError:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
+        self._socket = open_socket(NETLINK_NETFILTER, receive_buffer)
+        self._socket.setsockopt(SOL_NETLINK, _CAP_ACK, 1)
         self._socket.bind((0, 0))
         self.port: int = self._socket.getsockname()[0]
 
@@ -96,7 +88,7 @@ class Listener(_Socket):
         super().__init__(receive_buffer)
         self._overrun = False
         for group in groups:
-            self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+            self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, group)
         self._socket.setblocking(False)
 
     def read(self, limit: int = 4096, own: int = 0) -> list[Report]:
