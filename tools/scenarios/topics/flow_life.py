@@ -187,7 +187,7 @@ def neighbour_goes(s: Scenario) -> None:
     s.event(neighbour={"address": SERVER, "dev": "wan0", "delete": True})
     s.wait(0.2)
     udp.out()
-    s.end(0.5)
+    s.end(1.0)
 
 
 @scenario
