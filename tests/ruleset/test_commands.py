@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from functools import partial
 
@@ -161,11 +162,16 @@ def test_a_rule_is_replaced_and_deleted_by_its_handle(loaded: Ruleset) -> None:
         ("list map inet t s", "17-17", "No such file or directory"),
         ("list flowtable inet t g", "23-23", "No such file or directory"),
         ("list rules", "6-10", "syntax error, unexpected string"),
-        (
-            "reset rules",
-            "7-11",
-            "syntax error, unexpected string, expecting counter or counters or quotas or quota",
-        ),
+        ("reset flowtable inet t f", "7-15", "syntax error, unexpected flowtable"),
+        ("reset table inet t", "7-11", "syntax error, unexpected table"),
+        ("reset rules table", "18-18", "syntax error, unexpected newline, expecting string"),
+        ("reset rules inet nope", "18-21", "No such file or directory"),
+        ("reset rules inet t nope", "20-23", "No such file or directory"),
+        ("reset rule inet t c", "20-20", "syntax error, unexpected newline, expecting handle"),
+        ("reset rule inet t c handle 99", "28-29", "Could not process rule: No such file or directory"),
+        ("reset rule inet t nope handle 9", "19-22", "Could not process rule: No such file or directory"),
+        ("reset set inet t m", "18-18", "No such file or directory"),
+        ("reset element inet t s { 9.9.9.9 }", "1-34", "Could not process rule: No such file or directory"),
         ("create rule inet t c drop", "8-11", "syntax error, unexpected rule"),
         ("get element inet t s { 9.9.9.9 }", "1-32", "Could not process rule: No such file or directory"),
         ("export json", "1-11", "JSON export is no longer supported, use 'nft -j list ruleset' instead"),
@@ -174,7 +180,7 @@ def test_a_rule_is_replaced_and_deleted_by_its_handle(loaded: Ruleset) -> None:
     ],
 )
 def test_refusals(loaded: Ruleset, command: str, place: str, message: str) -> None:
-    """Places and messages are those of nft 1.0.6, but for ``monitor``."""
+    """Places and messages are those of nft 1.0.6, but for ``monitor`` and what newer versions can reset."""
     assert refusal(loaded, command)[:2] == (place, message)
 
 
@@ -291,6 +297,107 @@ def test_counters_and_quotas_are_reset() -> None:
     after = print_ruleset(outcome.ruleset)
     assert ("packets 1" in after, "packets 3" in after, "used" in after) == (False, True, False)
     assert "packets 1 bytes 2" in print_ruleset(loaded)
+
+
+COUNTED = """\
+table ip t {
+	quota q {
+		over 1 mbytes used 5 bytes
+	}
+
+	set s {
+		type ipv4_addr
+		flags interval
+		counter
+		elements = { 192.0.2.0/25 counter packets 1 bytes 90, 198.51.100.1 counter packets 2 bytes 90 }
+	}
+
+	map m {
+		type ipv4_addr : verdict
+		counter
+		elements = { 192.0.2.1 counter packets 3 bytes 90 : drop }
+	}
+
+	chain c {
+		ip saddr @s counter packets 4 bytes 90 quota 2 kbytes used 90 bytes drop
+		jump {
+			counter packets 5 bytes 90 accept
+		}
+		counter packets 6 bytes 90
+	}
+
+	chain d {
+		limit rate 1/second counter packets 7 bytes 90
+	}
+}
+table inet t {
+	chain c {
+		counter packets 8 bytes 90
+	}
+}
+"""
+
+
+def left(text: str) -> set[int]:
+    """The packets of the counters that are not at zero."""
+    return {int(packets) for packets in re.findall(r"packets ([1-9])", text)}
+
+
+@pytest.mark.parametrize(
+    ("command", "listed", "reset"),
+    [
+        ("reset rules", "list ruleset", {4, 5, 6, 7, 8}),
+        ("reset rules ip", "list ruleset ip", {4, 5, 6, 7}),
+        ("reset rules inet", "list ruleset inet", {8}),
+        ("reset rules t", "list table t", {4, 5, 6, 7}),
+        ("reset rules table inet t", "list table inet t", {8}),
+        ("reset rules ip t c", "list chain t c", {4, 6}),
+        ("reset rules chain t d", "list chain t d", {7}),
+        ("reset set t s", "list set t s", {1, 2}),
+        ("reset map ip t m", "list map ip t m", {3}),
+        ("reset element t s { 192.0.2.9 }", "get element t s { 192.0.2.9 }", {1}),
+        ("reset element t m { 192.0.2.1 }", "get element t m { 192.0.2.1 }", {3}),
+    ],
+)
+def test_rules_and_elements_are_reset(command: str, listed: str, reset: set[int]) -> None:
+    """They are listed, then reset, as nft 1.0.8 does; rules of chains without a name with their table."""
+    loaded = parse(COUNTED, "x.nft")
+    outcome = execute(loaded, f"{command}\n", "x.nft")
+    assert outcome.output == printed(loaded, listed)
+    assert left(outcome.output) >= reset
+    assert left(print_ruleset(outcome.ruleset)) == {1, 2, 3, 4, 5, 6, 7, 8} - reset
+    assert print_ruleset(loaded) == COUNTED
+
+
+def test_quotas_of_rules_are_reset_and_those_of_objects_are_not() -> None:
+    after = print_ruleset(execute(parse(COUNTED, "x.nft"), "reset rules\n", "x.nft").ruleset)
+    assert "counter packets 0 bytes 0 quota 2 kbytes drop" in after
+    assert "over 1 mbytes used 5 bytes" in after
+
+
+def test_one_rule_is_reset_without_a_listing() -> None:
+    """Ref: nftables src/rule.c:do_command_reset."""
+    loaded = parse(COUNTED, "x.nft")
+    last = next(rule for _, _, rule in loaded.rules() if "packets 6" in rule.statements[-1].text())
+    outcome = execute(loaded, f"reset rule ip t c handle {last.handle}\n", "x.nft")
+    assert outcome.output == ""
+    assert left(print_ruleset(outcome.ruleset)) == {1, 2, 3, 4, 5, 7, 8}
+
+
+def test_rules_that_are_reset_are_still_checked() -> None:
+    chains = "chain a { jump a; counter; }; chain b { type filter hook input priority 0; jump a; };"
+    with pytest.raises(RulesetError, match="Too many links"):
+        execute(parse(COUNTED, "x.nft"), f"table ip u {{ {chains} }}\nreset rules\n", "x.nft")
+
+
+def test_an_element_that_is_reset_counts_and_ages_on() -> None:
+    text = COUNTED.replace("flags interval", "flags interval,timeout")
+    text = text.replace("packets 1 bytes 90", "packets 1 bytes 90 timeout 1h")
+    loaded = parse(text, "x.nft")
+    after = print_ruleset(execute(loaded, "reset set t s\n", "x.nft").ruleset)
+    assert after == print_ruleset(loaded).replace("packets 1 bytes 90", "packets 0 bytes 0").replace(
+        "packets 2 bytes 90", "packets 0 bytes 0"
+    )
 
 
 @pytest.mark.parametrize("name", BY_NAME)

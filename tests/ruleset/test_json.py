@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from flowtable.ruleset import RulesetError, apply, parse, print_ruleset
+from flowtable.ruleset.json.object_reader import command as object_command
 from flowtable.ruleset.json.writer import print_json
 from tests.ruleset.real_nft import listings
 from tests.ruleset.table import PREAMBLE, Row, read_rows
@@ -124,7 +125,7 @@ table inet t {
 	}
 }
 table netdev n {
-	flags dormant
+	flags dormant,owner,persist
 
 	chain e {
 		type filter hook egress devices = { eth0, eth1 } priority filter; policy accept;
@@ -140,6 +141,30 @@ def test_nothing_is_lost() -> None:
     back = parse(print_json(ruleset), "x.json")
     assert print_ruleset(back) == OBJECTS
     assert print_json(back) == print_json(ruleset)
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ({"rules": {}}, "reset rules"),
+        ({"rules": {"family": "inet"}}, "reset rules inet"),
+        ({"rules": {"family": "inet", "table": "t"}}, "reset rules table inet t"),
+        ({"rules": {"family": "inet", "table": "t", "chain": "c"}}, "reset rules chain inet t c"),
+        (
+            {"rule": {"family": "inet", "table": "t", "chain": "c", "handle": 9}},
+            "reset rule inet t c handle 9",
+        ),
+        ({"set": {"family": "inet", "table": "t", "name": "s"}}, "reset set inet t s"),
+        ({"map": {"family": "inet", "table": "t", "name": "m"}}, "reset map inet t m"),
+        (
+            {"element": {"family": "inet", "table": "t", "name": "s", "elem": ["10.0.0.1"]}},
+            "reset element inet t s { 10.0.0.1 }",
+        ),
+    ],
+)
+def test_resets(command: dict[str, Any], text: str) -> None:
+    """Ref: nftables 1.0.8 src/parser_json.c:json_parse_cmd_reset."""
+    assert object_command({"reset": command}) == text
 
 
 def test_stateless_and_terse() -> None:

@@ -257,6 +257,35 @@ table netdev n {
     assert program.device_chains("wan0", Hook.INGRESS) == []
 
 
+def test_flags_of_tables_add_up_and_those_of_owners_mean_nothing() -> None:
+    """As nft since 1.1.0 reads them, several on a line."""
+    text = (
+        "table ip t { flags persist, owner; chain c { type filter hook forward priority 0; drop; }; }\n"
+        "table ip u { flags owner; }\n"
+        "table ip u { flags dormant; }\n"
+        "table ip u\n"
+    )
+    loaded = parse(text, "x.nft")
+    assert len(compile_ruleset(loaded, FakeBox()).chains(2, Hook.FORWARD)) == 1
+    assert "table ip t {\n\tflags owner,persist\n\n\tchain c" in print_ruleset(loaded)
+    assert "table ip u {\n\tflags dormant,owner\n}\n" in print_ruleset(loaded)
+    assert print_ruleset(parse(print_ruleset(loaded), "x.nft")) == print_ruleset(loaded)
+
+
+@pytest.mark.parametrize(
+    ("flags", "place", "message"),
+    [
+        ("owner,foo", "26-28", "unknown table option foo"),
+        ("owner,", "26-26", "syntax error, unexpected semicolon, expecting string"),
+        ("owner persist", "26-32", "syntax error, unexpected string, expecting newline or semicolon"),
+    ],
+)
+def test_wrong_flags_of_tables(flags: str, place: str, message: str) -> None:
+    with pytest.raises(RulesetError) as caught:
+        parse(f"table ip t {{ flags {flags}; }}\n", "x.nft")
+    assert f"x.nft:1:{place}: Error: {message}" in str(caught.value)
+
+
 def test_dormant_tables_do_nothing() -> None:
     text = "table inet t { flags dormant; chain c { type filter hook forward priority 0; drop; }; }\n"
     assert compile_ruleset(parse(text, "dormant.nft"), FakeBox()).chains(2, Hook.FORWARD) == []

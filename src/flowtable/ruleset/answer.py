@@ -18,13 +18,12 @@ from flowtable.ruleset.describe import describe
 from flowtable.ruleset.element import field_bounds
 from flowtable.ruleset.hook_listing import list_hooks
 from flowtable.ruleset.model import Ruleset
-from flowtable.ruleset.objects import Body, ObjectKind
+from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.query import Describe, ListHooks, Listing, Scope
 from flowtable.ruleset.refused import ENOENT, refused, similar
 from flowtable.ruleset.source import Diagnostic, RulesetError
-from flowtable.ruleset.statements.counter import Counter
 from flowtable.ruleset.statements.meter import Meter
-from flowtable.ruleset.statements.quota import Quota
+from flowtable.ruleset.table_flag import NO_FLAGS
 from flowtable.ruleset.values import Fields, Interval, bounds
 
 if TYPE_CHECKING:
@@ -79,6 +78,21 @@ def find_set(table: Table, name: str, span: Span, word: str) -> Set:
     return declared
 
 
+def covering(declared: Set, query: Get) -> list[Element]:
+    """The elements of a set that cover those that are asked for.
+
+    Raises:
+        RulesetError: one is not there.
+    """
+    found = []
+    for element in query.elements:
+        match = next((each for each in declared.elements.values() if _covers(each, element)), None)
+        if match is None:
+            raise refused(ENOENT, query.query.span)
+        found.append(match)
+    return found
+
+
 def _missing(name: str, span: Span, names: Iterable[str]) -> RulesetError:
     return RulesetError([Diagnostic(ENOENT, span, hint=similar(name, names))])
 
@@ -110,7 +124,7 @@ def _part(table: Table, query: Listing) -> Table:
     """A table with nothing but what is asked for; it has a handle if it is listed itself."""
     handle = table.handle if query.kind is Kind.TABLE else 0
     part = replace(
-        table, chains={}, sets={}, flowtables={}, objects={}, dormant=False, comment=None, handle=handle
+        table, chains={}, sets={}, flowtables={}, objects={}, flags=NO_FLAGS, comment=None, handle=handle
     )
     every = query.scope is Scope.EVERY
     match query.kind:
@@ -156,13 +170,8 @@ def _get(ruleset: Ruleset, query: Get, show: Show) -> str:
     asked = query.query
     table = ruleset.tables[asked.table.family, asked.table.name]
     declared = table.sets[asked.set]
-    found = []
-    for element in query.elements:
-        match = next((each for each in declared.elements.values() if _covers(each, element)), None)
-        if match is None:
-            raise refused(ENOENT, asked.span)
-        found.append(match)
-    part = replace(table, chains={}, flowtables={}, objects={}, dormant=False, comment=None, handle=0)
+    found = covering(declared, query)
+    part = replace(table, chains={}, flowtables={}, objects={}, flags=NO_FLAGS, comment=None, handle=0)
     part.sets = {asked.set: replace(declared, elements={element.key: element for element in found})}
     return show(Ruleset({(table.family, table.name): part}))
 
@@ -176,17 +185,6 @@ def _covers(element: Element, other: Element) -> bool:
         pairs = zip(field_bounds(element.key), field_bounds(other.key), strict=True)
         return all(_contains(whole, part) for whole, part in pairs)
     return element.key == other.key
-
-
-def emptied(body: Body) -> Body:
-    """The counter or quota that counts anew."""
-    match body:
-        case Counter():
-            return Counter(body.span)
-        case Quota():
-            return Quota(body.span, body.quota, over=body.over)
-        case _:
-            return body
 
 
 def _contains(whole: tuple[int, int], part: tuple[int, int]) -> bool:

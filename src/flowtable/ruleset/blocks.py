@@ -30,6 +30,7 @@ from flowtable.ruleset.priority import parse_priority
 from flowtable.ruleset.set_block import parse_set_block
 from flowtable.ruleset.source import RulesetError, Span
 from flowtable.ruleset.syntax import Word
+from flowtable.ruleset.table_flag import TableFlag, flag_words
 from flowtable.ruleset.table_name import FAMILIES, parse_table_name
 from flowtable.ruleset.verbs import VERBS, is_verb, parse_add_rule, parse_elements
 from flowtable.ruleset.verdict import Verdict
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 _END_OF_COMMAND: Final = ("end of file", "newline", "semicolon")
 _OBJECTS: Final = ("counter", "quota", "limit", "synproxy", "secmark", "ct")
+_FLAGS: Final = {word: flag for flag in TableFlag for word in flag_words(flag)}
 _POLICIES: Final = {"accept": Verdict.ACCEPT, "drop": Verdict.DROP}
 
 
@@ -157,12 +159,9 @@ def _parse_table_item(parser: Parser, table: TableSyntax) -> None:
             table.sets.append(parse_set_block(parser, parser.name(), is_map=word == "map"))
         case "flags":
             parser.advance()
-            flag = parser.expect(Kind.STRING, "string")
-            if flag.text in ("owner", "persist"):
-                raise parser.unsupported(f"the table flag '{flag.text}' is", flag.span)
-            if flag.text != "dormant":
-                raise parser.error(f"unknown table option {flag.text}", flag.span)
-            table.dormant = True
+            table.flags |= _parse_flag(parser)
+            while parser.accept(Kind.COMMA):
+                table.flags |= _parse_flag(parser)
         case "comment":
             parser.advance()
             text = parse_comment(parser)
@@ -179,6 +178,13 @@ def _parse_table_item(parser: Parser, table: TableSyntax) -> None:
             raise parser.unexpected()
     if not parser.stopped():
         parser.separator()
+
+
+def _parse_flag(parser: Parser) -> TableFlag:
+    flag = parser.expect(Kind.STRING, "string")
+    if flag.text not in _FLAGS:
+        raise parser.error(f"unknown table option {flag.text}", flag.span)
+    return _FLAGS[flag.text]
 
 
 def _parse_chain_block(parser: Parser, chain: ChainSyntax, *, nested: bool = True) -> None:

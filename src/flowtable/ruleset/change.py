@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowtable.ruleset.command import Delete, DeleteDevices, DeleteRule, Flush, FlushRuleset, FlushSet, Rename
-from flowtable.ruleset.query import Describe, ListHooks, Listing
+from flowtable.ruleset.query import Describe, ListHooks, Listing, ResetRule
 
 if TYPE_CHECKING:
     from flowtable.ruleset.command import TableName
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flowtable.ruleset.query import GetElements
     from flowtable.ruleset.sets import Set
     from flowtable.ruleset.source import Span
+    from flowtable.ruleset.table_flag import TableFlag
 
 
 @dataclass(slots=True, frozen=True)
@@ -24,7 +25,7 @@ class AddTable:
     """Add a table, or change one that is there."""
 
     table: TableName
-    dormant: bool
+    flags: TableFlag
     comment: str | None
     create: bool
 
@@ -130,7 +131,7 @@ class ChangeElements:
 
 @dataclass(slots=True, frozen=True)
 class Get:
-    """Show some elements of a set."""
+    """Show some elements of a set, and let them count anew if it is a reset."""
 
     query: GetElements
     elements: list[Element]
@@ -154,6 +155,7 @@ Change = (
     | Rename
     | Listing
     | ListHooks
+    | ResetRule
     | Describe
     | Get
 )

@@ -82,7 +82,7 @@ class Checker:
         match command:
             case AddTable(table, block, create, _):
                 self._known(table)
-                yield lambda: change.AddTable(table, block.dormant, block.comment, create)
+                yield lambda: change.AddTable(table, block.flags, block.comment, create)
                 for chain in block.chains:
                     yield partial(self._chain, table, chain, create=False)
                 for each in block.objects:

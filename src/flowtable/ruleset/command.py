@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from flowtable.ruleset.query import Query
+from flowtable.ruleset.table_flag import NO_FLAGS, TableFlag
 
 if TYPE_CHECKING:
     from flowtable.ruleset.family import Family
@@ -189,7 +190,7 @@ class ObjectSyntax:
 class TableSyntax:
     """What is in a table block."""
 
-    dormant: bool = False
+    flags: TableFlag = NO_FLAGS
     comment: str | None = None
     chains: list[ChainSyntax] = field(default_factory=list)
     sets: list[SetSyntax] = field(default_factory=list)

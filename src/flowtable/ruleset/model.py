@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from flowtable.ruleset.family import Family
+from flowtable.ruleset.table_flag import NO_FLAGS, TableFlag
 from flowtable.ruleset.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Table:
         flowtables: by name.
         sets: sets and maps by name.
         objects: named counters, quotas ... by kind and name.
-        dormant: its chains are not attached.
+        flags: its ``flags``.
         comment: its ``comment``, None without.
         handle: number unique in the ruleset.
         last_handle: the last number given to something in it.
@@ -145,10 +146,15 @@ class Table:
     flowtables: dict[str, Flowtable] = field(default_factory=dict)
     sets: dict[str, Set] = field(default_factory=dict)
     objects: dict[tuple[ObjectKind, str], NamedObject] = field(default_factory=dict)
-    dormant: bool = False
+    flags: TableFlag = NO_FLAGS
     comment: str | None = None
     handle: int = 0
     last_handle: int = 0
+
+    @property
+    def dormant(self) -> bool:
+        """Whether its chains are not attached."""
+        return TableFlag.DORMANT in self.flags
 
     def new_handle(self) -> int:
         """The next number for something in this table."""

@@ -16,6 +16,7 @@ from flowtable.ruleset.keywords import is_name
 from flowtable.ruleset.priority import text as priority_text
 from flowtable.ruleset.statements.vmap import format_verdict
 from flowtable.ruleset.style import NftVersion, style
+from flowtable.ruleset.table_flag import flag_words
 from flowtable.ruleset.types import TIME
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class _Printer:
 
     def table(self, table: Table) -> str:
         head = f"table {table.family.value} {table.name} {{{self._handle(table.handle)}\n"
-        head += "\tflags dormant\n" if table.dormant else ""
+        head += f"\tflags {','.join(flag_words(table.flags))}\n" if table.flags else ""
         if table.comment is not None:
             head += f'\tcomment "{table.comment}"\n'
         parts: list[str] = []
@@ -84,7 +85,7 @@ class _Printer:
         parts.extend(self._set(declared) for declared in table.sets.values())
         parts.extend(self.flowtable(flowtable) for flowtable in table.flowtables.values())
         parts.extend(self._chain(chain, table.family) for chain in table.chains.values())
-        if table.dormant and parts:
+        if table.flags and parts:
             head += "\n"  # as nft 1.0.6, not behind a comment alone
         return head + "\n".join(parts) + "}\n"
 

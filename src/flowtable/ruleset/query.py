@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flowtable.ruleset.command import Kind, TableName
     from flowtable.ruleset.family import Family
+    from flowtable.ruleset.place import Place
     from flowtable.ruleset.selector import Selector
     from flowtable.ruleset.source import Span
     from flowtable.ruleset.syntax import SetTerm
@@ -32,6 +33,8 @@ class Scope(Enum):
 @dataclass(slots=True, frozen=True)
 class Listing:
     """``list`` or ``reset``.
+
+    ``reset rules`` lists and resets a chain, a table or the ruleset.
 
     Attributes:
         scope: how much.
@@ -54,7 +57,7 @@ class Listing:
 
 @dataclass(slots=True, frozen=True)
 class GetElements:
-    """``get element``.
+    """``get element`` or ``reset element``.
 
     Attributes:
         table: the table.
@@ -62,6 +65,7 @@ class GetElements:
         set_span: where its name stands.
         elements: the elements that are asked for.
         span: the whole command.
+        reset: they count anew after they are shown.
     """
 
     table: TableName
@@ -69,6 +73,24 @@ class GetElements:
     set_span: Span
     elements: SetTerm
     span: Span
+    reset: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class ResetRule:
+    """``reset rule``, which lists nothing.
+
+    Attributes:
+        table: the table.
+        chain: its chain.
+        span: where the name of the chain stands.
+        place: its handle.
+    """
+
+    table: TableName
+    chain: str
+    span: Span
+    place: Place
 
 
 @dataclass(slots=True, frozen=True)
@@ -95,4 +117,4 @@ class ListHooks:
     device: str | None
 
 
-Query = Listing | GetElements | Describe | ListHooks
+Query = Listing | GetElements | ResetRule | Describe | ListHooks

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flowtable.ruleset.answer import answer, emptied, find_set
+from flowtable.ruleset.answer import answer, covering, find_set
 from flowtable.ruleset.attachment import attachment_refused, delete_chain_devices, update_chain
 from flowtable.ruleset.change import (
     AddChain,
@@ -41,10 +41,11 @@ from flowtable.ruleset.hook import Hook
 from flowtable.ruleset.model import Chain, Flowtable, Ruleset, Table
 from flowtable.ruleset.objects import ObjectKind
 from flowtable.ruleset.printer import print_ruleset
-from flowtable.ruleset.query import Describe, ListHooks, Listing
+from flowtable.ruleset.query import Describe, ListHooks, Listing, ResetRule
 from flowtable.ruleset.references import check_meter, check_object, check_target, object_user
 from flowtable.ruleset.refused import EBUSY, EEXIST, ENOENT, EOPNOTSUPP, refused, similar
 from flowtable.ruleset.rename import rename_chain
+from flowtable.ruleset.reset import reset_elements, reset_listed, reset_rules
 from flowtable.ruleset.source import Diagnostic, RulesetError
 from flowtable.ruleset.statements.flow import FlowAdd
 from flowtable.ruleset.statements.meter import Meter
@@ -54,7 +55,7 @@ from flowtable.ruleset.statements.vmap import VerdictMap, element_jumps
 from flowtable.ruleset.validate import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from flowtable.ruleset.answer import Show
     from flowtable.ruleset.model import Rule
@@ -147,6 +148,11 @@ class Transaction:
                 self.output.append(answer(self.ruleset, change, self._show))
                 if isinstance(change, Listing) and change.reset:
                     self._reset(change)
+                elif isinstance(change, Get) and change.query.reset:
+                    shown = self._table(change.query.table).sets[change.query.set]
+                    reset_elements(shown, covering(shown, change))
+            case ResetRule(name, chain, span, place):
+                self._reset_rule(self._table(name), chain, span, place)
 
     def _table(self, name: TableName) -> Table:
         """The table, as a copy that can be changed."""
@@ -182,13 +188,13 @@ class Transaction:
             if change.create:
                 raise refused(EEXIST, name.span)
             table = self._table(name)
-            table.dormant = table.dormant or change.dormant
+            table.flags |= change.flags
             return
         self.ruleset.tables[key] = Table(
             name.family,
             name.name,
             name.span,
-            dormant=change.dormant,
+            flags=change.flags,
             comment=change.comment,
             handle=self.ruleset.new_handle(),
         )
@@ -346,13 +352,18 @@ class Transaction:
             if change.family not in (None, family) or (change.table and change.table.name != name):
                 continue
             table = self._table(TableName(family, name, change.span))
-            for key, declared in table.objects.items():
-                if (
-                    change.kind is not None
-                    and key[0].value == change.kind.value
-                    and change.name in ("", key[1])
-                ):
-                    table.objects[key] = replace(declared, body=emptied(declared.body))
+            self._renew(table, reset_listed(table, change))
+
+    def _reset_rule(self, table: Table, name: str, span: Span, place: Place) -> None:
+        chain = _chain(table, name, span)
+        handle = chain.rules[_find_rule(chain, place)].handle
+        self._renew(table, reset_rules(table, name, handle))
+
+    def _renew(self, table: Table, new: Mapping[int, Rule]) -> None:
+        """Rules of this transaction are still of it when others stand for them."""
+        key = table.family, table.name
+        if key in self._added:
+            self._added[key] = [new.get(id(rule), rule) for rule in self._added[key]]
 
     def _flush(self, table: Table, chain: str | None, span: Span) -> None:
         if chain is None:

@@ -26,7 +26,7 @@ from flowtable.ruleset.flowtable_block import parse_device_block, parse_flowtabl
 from flowtable.ruleset.grammar import SELECTORS, parse_rule
 from flowtable.ruleset.lexer import Kind
 from flowtable.ruleset.place import parse_handle, parse_place
-from flowtable.ruleset.query import Describe, GetElements, ListHooks, Listing, Scope
+from flowtable.ruleset.query import Describe, GetElements, ListHooks, Listing, ResetRule, Scope
 from flowtable.ruleset.syntax import SetTerm
 from flowtable.ruleset.table_name import parse_family, parse_table_name
 from flowtable.ruleset.types import BY_NAME
@@ -49,7 +49,7 @@ def parse_add_rule(parser: Parser, *, insert: bool) -> Command:
     table = parse_table_name(parser)
     chain = parser.name()
     place = parse_place(parser)
-    if parser.at_separator() or parser.at(Kind.END):
+    if _at_end(parser):
         raise parser.unexpected()
     return AddRule(table, chain.text, chain.span, parse_rule(parser), place, insert)
 
@@ -173,12 +173,37 @@ def _parse_list(parser: Parser, start: Span) -> Command:
 
 
 def _parse_reset(parser: Parser, start: Span) -> Command:
-    expecting = ("counter", "counters", "quotas", "quota")
-    if not parser.at_word(*expecting):
-        raise parser.unexpected(*expecting)
+    if parser.accept_word("rules"):
+        return _parse_reset_of_rules(parser, start)
+    if parser.accept_word("rule"):
+        table = parse_table_name(parser)
+        chain = parser.name()
+        return ResetRule(table, chain.text, chain.span, parse_handle(parser))
+    if parser.accept_word("element"):
+        return _parse_elements_shown(parser, start, reset=True)
+    if not parser.at_word("counter", "counters", "quota", "quotas", "set", "map"):
+        raise parser.unexpected()
     listing = _parse_listing(parser, start, reset=True)
     assert listing is not None
     return listing
+
+
+def _parse_reset_of_rules(parser: Parser, start: Span) -> Listing:
+    """Read ``[FAMILY] [TABLE [CHAIN]]``; the words ``table`` and ``chain`` in front are an older form."""
+    kind = parser.accept_word("table", "chain")
+    family = parse_family(parser)
+    if kind is None and _at_end(parser):
+        return Listing(Scope.RULESET, None, family, None, "", parser.since(start), reset=True)
+    name = parser.name()
+    table = command.TableName(family or Family.IP, name.text, name.span)
+    if kind == "table" or (kind is None and _at_end(parser)):
+        return Listing(Scope.ONE, command.Kind.TABLE, table.family, table, table.name, table.span, reset=True)
+    chain = parser.name()
+    return Listing(Scope.ONE, command.Kind.CHAIN, table.family, table, chain.text, chain.span, reset=True)
+
+
+def _at_end(parser: Parser) -> bool:
+    return parser.at_separator() or parser.at(Kind.END)
 
 
 def _parse_listing(parser: Parser, start: Span, *, reset: bool) -> Listing | None:
@@ -226,9 +251,13 @@ def _parse_kind(parser: Parser, kinds: Mapping[tuple[str, ...], command.Kind]) -
 
 def _parse_get(parser: Parser, start: Span) -> Command:
     parser.expect_word("element")
+    return _parse_elements_shown(parser, start, reset=False)
+
+
+def _parse_elements_shown(parser: Parser, start: Span, *, reset: bool) -> GetElements:
     table = parse_table_name(parser)
     name = parser.name()
-    return GetElements(table, name.text, name.span, _element_list(parser), parser.since(start))
+    return GetElements(table, name.text, name.span, _element_list(parser), parser.since(start), reset)
 
 
 def _parse_describe(parser: Parser, start: Span) -> Command:

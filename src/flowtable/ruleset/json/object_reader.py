@@ -116,7 +116,10 @@ def _rule(verb: str, found: Members, *, listed: bool) -> str:
 
 def _listing(verb: str, kind: str, found: Members) -> str:
     parts = [verb, kind]
-    if "table" in found:
+    if kind == "rules" and "chain" in found:
+        names = [plain(member(found, name, kind), f"{kind}: {name}") for name in ("table", "chain")]
+        parts += ["chain", _family(found), *names]
+    elif "table" in found:
         parts += ["table", _family(found), plain(found["table"], f"{kind}: table")]
     else:
         parts.append(_family(found))

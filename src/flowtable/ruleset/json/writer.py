@@ -15,6 +15,7 @@ from flowtable.ruleset.json.keys import data_json, element_json
 from flowtable.ruleset.json.object_writer import body_json
 from flowtable.ruleset.json.value import without_counts
 from flowtable.ruleset.statements.vmap import verdict_json
+from flowtable.ruleset.table_flag import flag_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,8 +78,8 @@ def _with_comment(members: Members, comment: str | None) -> Members:
 
 def _table(table: Table) -> Members:
     members: Members = {"family": table.family.value, "name": table.name, "handle": table.handle}
-    if table.dormant:
-        members["flags"] = ["dormant"]
+    if table.flags:
+        members["flags"] = [*flag_words(table.flags)]
     return _with_comment(members, table.comment)
 
 
