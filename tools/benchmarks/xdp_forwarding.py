@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from ipaddress import ip_address
 from pathlib import Path
 from socket import if_nametoindex
@@ -229,7 +229,7 @@ def contestants(way: Road, flows: int) -> dict[str, Callable[[], AbstractContext
         return lambda: way.attached(lambda: attach(program, lan, mode))
 
     return {
-        **{name: (lambda rules=rules: way.with_rules(rules)) for name, rules in RULES.items()},
+        **{name: partial(way.with_rules, rules) for name, rules in RULES.items()},
         INGRESS: runs(tables.tc_program, AttachMode.TC),
         GENERIC: runs(tables.program, AttachMode.GENERIC),
         FLOWTABLE: runs(tables.program, AttachMode.NATIVE),
