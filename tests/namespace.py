@@ -21,6 +21,13 @@ _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), *_SBIN])
 
 
+needs_tun = pytest.mark.skipif(
+    not ROOT and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
+    reason="/dev/net/tun is root's here",
+)
+"""Marks tests that make TUN or TAP devices, which not every machine lets ordinary users do."""
+
+
 @functools.cache
 def _lacking(programs: tuple[str, ...]) -> str | None:
     """Why tests with these programs cannot be run here."""

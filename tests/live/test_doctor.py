@@ -24,6 +24,7 @@ from flowtable.live.doctor.judge import Level, judge, runs
 from flowtable.live.doctor.kernels import known_bugs
 from tests.live.host import host, run
 from tests.live.hosts import in_namespace
+from tests.namespace import needs_tun
 
 ALL_XDP = XdpFeatures.BASIC | XdpFeatures.REDIRECT | XdpFeatures.NDO_XMIT
 ON = dict.fromkeys(
@@ -168,6 +169,7 @@ def test_versions(text, version):
     assert Version.parse(text) == version
 
 
+@needs_tun
 @in_namespace
 def test_this_host():
     with host("link add lan0 type veth peer lan0x mtu 9000", "tuntap add tun0 mode tun") as namespace:

@@ -31,6 +31,7 @@ from flowtable.topology.route import RouteType
 from scenarios.machine.namespace import MachineError
 from tests.live.host import disagreement, follow, host, ip, run
 from tests.live.hosts import in_namespace
+from tests.namespace import needs_tun
 
 ROUTER = (
     "link add lan0 address 02:00:00:00:01:01 type veth peer lan0x",
@@ -236,6 +237,7 @@ def test_a_bridge_its_ports_and_stations():
         assert own is not None and own.local
 
 
+@needs_tun
 @in_namespace
 def test_macvlan_and_unknown_kinds():
     commands = (

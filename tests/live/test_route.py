@@ -17,7 +17,7 @@ import pytest
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from tests.live.hosts import Host, in_namespace, sh
-from tests.namespace import require
+from tests.namespace import needs_tun, require
 
 CLIENT, SERVER = "10.0.1.99", "10.0.2.99"
 CLIENT6, SERVER6 = "2001:db8:1::99", "2001:db8:2::99"
@@ -149,7 +149,12 @@ def hits(summary: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "options", [(), ("--tap",), ("--datapath", "reference")], ids=["cable", "tap", "python"]
+    "options",
+    [
+        pytest.param((), id="cable"),
+        pytest.param(("--tap",), id="tap", marks=needs_tun),
+        pytest.param(("--datapath", "reference"), id="python"),
+    ],
 )
 @in_namespace
 def test_ping_and_tcp_of_both_families(tmp_path, options):

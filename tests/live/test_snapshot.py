@@ -22,7 +22,7 @@ from flowtable.topology.topology import Service, Topology
 from scenarios.machine.machine import Machine
 from tests.live.host import host, run
 from tests.live.hosts import in_namespace
-from tests.namespace import require
+from tests.namespace import needs_tun, require
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 BOXES = [
@@ -93,6 +93,7 @@ def test_a_host_built_from_a_box_file_has_that_box_file(path):
         assert is_[part] == was[part], written
 
 
+@needs_tun
 @in_namespace
 def test_what_a_box_file_cannot_say_is_a_comment():
     commands = (
