@@ -119,3 +119,8 @@ def test_a_block_inside_of_a_list_that_never_should_be() -> None:
 def test_a_header_that_goes_on_in_the_next_line() -> None:
     text = "chain c {\n\ttype filter hook input priority 0; policy \\\n\t\taccept;\n}\n"
     assert lay_out(text, "x.nft") == text
+
+
+def test_a_hash_sign_in_a_string_begins_no_comment() -> None:
+    text = 'chain c {\n\ttype filter hook ingress device "a #b" priority 0 # there\n}\n'
+    assert lay_out(text, "rules.nft") == text.replace("priority 0 #", "priority 0; #")

@@ -83,11 +83,23 @@ def _pieces(source: Source) -> Iterator[_Piece]:
 class _Layout:
     """Lines so far, the line being written, and the braces that are open."""
 
-    __slots__ = ("_braces", "_closed", "_continued", "_gap", "_indent", "_last", "_line", "_lines", "_words")
+    __slots__ = (
+        "_braces",
+        "_closed",
+        "_comment",
+        "_continued",
+        "_gap",
+        "_indent",
+        "_last",
+        "_line",
+        "_lines",
+        "_words",
+    )
 
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._line = ""
+        self._comment: int | None = None  # where one begins in the line
         self._words: list[str] = []  # of the statement being written
         self._braces: list[tuple[bool, Span]] = []  # whether each starts a block, and where it is
         self._continued = False  # the statement goes on in the next line, if there is more of it
@@ -116,6 +128,7 @@ class _Layout:
             self._continued = bool(self._line)
         elif text[0] == "#":
             self._start_line()
+            self._comment = len(self._line)
             self._line += f" {text}" if self._line else text
         elif text == ";" and not self._in_list:
             self._continued = False
@@ -238,10 +251,11 @@ class _Layout:
         line = self._line
         header = self._words[:1] == ["policy"] or (self._words[:1] == ["type"] and "hook" in self._words)
         if header and not self._in_list and not line.endswith("\\"):
-            statement, hash_sign, comment = line.partition(" #")
-            line = f"{statement};{hash_sign}{comment}"
+            end = len(line) if self._comment is None else self._comment
+            line = f"{line[:end]};{line[end:]}"
         if self._gap > 1 and self._lines and not self._lines[-1].endswith("{") and line != "}":
             self._lines.append("")
         self._lines.append("\t" * self._indent + line)
         self._line = ""
+        self._comment = None
         self._gap = 0
